@@ -1,0 +1,92 @@
+# TravelHub. `make` alone lists what there is. Nothing is needed but make and Python 3.11 or newer.
+PYTHON ?= python3
+BIN := .venv/bin
+STAMP := .venv/installed
+# Extra arguments for the command behind a target: make test ARGS="-k refund", make demo ARGS=--json
+ARGS ?=
+
+# An environment that was made for another folder (a copied or moved checkout) would run that folder's code: make it anew.
+ifneq ($(wildcard $(STAMP)),)
+ifneq ($(shell cat $(STAMP)),$(CURDIR))
+MOVED := moved
+endif
+endif
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help demo up down test lint types imports check bench audit lock clean moved
+
+help: ## list these targets
+	@awk 'BEGIN { FS = ":.*## " } /^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
+	@echo
+	@echo '  ARGS="..." is passed on: make test ARGS="-k refund". PYTHON=python3.12 picks the Python of a new environment.'
+
+demo: $(STAMP) ## start everything here, book trips, break things, show that the books balance
+	@$(BIN)/travelhub demo $(ARGS) || { echo 'The demo failed: see above.'; exit 1; }
+
+up: $(STAMP) ## start the local stack and keep it running; Ctrl-C stops it
+	@$(BIN)/travelhub up $(ARGS)
+
+down: $(STAMP) ## stop a local stack that was started with `travelhub up --detach`
+	@$(BIN)/travelhub down $(ARGS)
+
+test: $(STAMP) ## run the tests
+	@$(BIN)/pytest $(ARGS) && echo 'All tests passed.' || { echo 'Tests failed: see above.'; exit 1; }
+
+lint: $(STAMP) ## check style, likely bugs and formatting
+	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && echo 'Lint: clean.' \
+	  || { echo 'Lint found something: see above. `.venv/bin/ruff check --fix . && .venv/bin/ruff format .` mends most of it.'; exit 1; }
+
+types: $(STAMP) ## check the types
+	@$(BIN)/basedpyright && echo 'Types: clean.' || { echo 'Type errors: see above.'; exit 1; }
+
+imports: $(STAMP) ## check that every room imports only from floors below it
+	@$(BIN)/lint-imports --no-logo && echo 'Imports: clean.' || { echo 'An import goes up a floor: see above.'; exit 1; }
+
+check: lint types imports test ## lint, types, imports and test
+
+bench: $(STAMP) ## measure bookings per second and latency against a no-op saga
+	@$(BIN)/python -m bench $(ARGS) || { echo 'The benchmark failed: see above.'; exit 1; }
+
+audit: $(STAMP) ## check our books against the vendors' books on a running stack
+	@$(BIN)/travelhub audit $(ARGS)
+
+# Existing pins stay unless ARGS=--upgrade. uv is used here only: it writes locks that hold for several Pythons and systems.
+UV_COMPILE := $(BIN)/uv pip compile pyproject.toml --quiet --universal --python-version 3.11 --fork-strategy fewest \
+  --generate-hashes --no-config --no-header --no-emit-index-url --no-emit-find-links
+
+lock: $(STAMP) ## write requirements.lock anew from pyproject.toml; ARGS=--upgrade takes newer versions
+	@echo 'Resolving every package for requirements.lock ...'
+	@$(UV_COMPILE) --all-extras $(ARGS) --output-file requirements.lock
+	@echo 'Resolving what a production image needs for ops/requirements.lock ...'
+	@$(UV_COMPILE) --extra build --constraints requirements.lock --no-annotate --output-file ops/requirements.lock
+	@echo 'Locked. The next make target installs the difference.'
+
+clean: ## remove the environment, caches and builds; the data in .travelhub stay
+	@rm -rf .venv build dist *.egg-info .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
+	@echo 'Clean. The data of the local stack, if any, stay in .travelhub.'
+
+# Written last, so an interrupted installation is taken up again by the next make.
+$(STAMP): requirements.lock pyproject.toml $(MOVED)
+	@if [ -n '$(MOVED)' ] || ! $(BIN)/python -c 'import pip, sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then \
+	  if ! "$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))'; then \
+	    echo "TravelHub needs Python 3.11 or newer, and '$(PYTHON)' is $$("$(PYTHON)" --version 2>&1 || echo 'not there')." >&2; \
+	    echo 'Name another one: make PYTHON=python3.12 ...' >&2; \
+	    exit 1; \
+	  fi; \
+	  echo "Making the environment .venv with $$("$(PYTHON)" --version) ..."; \
+	  rm -rf .venv; \
+	  "$(PYTHON)" -m venv .venv || { \
+	    rm -rf .venv; \
+	    echo "'$(PYTHON)' cannot make environments. On Debian and Ubuntu the package python3-venv brings what is missing." >&2; \
+	    exit 1; \
+	  }; \
+	fi
+	@echo 'Installing the locked packages. The first time this downloads them and takes a few minutes ...'
+	@$(BIN)/python -m pip --disable-pip-version-check --no-input install \
+	  --require-hashes --only-binary :all: --requirement requirements.lock
+	@echo 'Installing TravelHub itself ...'
+	@$(BIN)/python -m pip --disable-pip-version-check --no-input install --quiet --no-deps --no-build-isolation --editable .
+	@printf '%s\n' "$(CURDIR)" > $(STAMP)
+	@echo 'The environment is ready.'

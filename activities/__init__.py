@@ -1,0 +1,1 @@
+"""One file per duty; each activity idempotent by a business key."""

@@ -1,0 +1,87 @@
+"""Admission: from a stored booking to a running saga. Used by the API right after it stored one, and by the sweep for those it
+could not start: the workflow's id is made from the booking's, so that starting twice is starting once."""
+
+import asyncio
+from datetime import timedelta
+
+from temporalio.client import Client
+from temporalio.common import SearchAttributePair, TypedSearchAttributes, WorkflowIDConflictPolicy, WorkflowIDReusePolicy
+from temporalio.exceptions import WorkflowAlreadyStartedError
+
+from gateways.ports import Vendors
+from schema import bookings as contract
+from schema.bookings import BookingInput, Consent, ItemPlan, SagaPolicy
+from schema.errors import ServiceUnavailable
+from schema.search_attributes import BOOKING_STATE, OWNER
+from store import bookings
+from store.bookings import StoredBooking, StoredItem
+from store.database import Database
+
+_START_TIMEOUT_S = 5
+
+
+def booking_input(booking: StoredBooking, vendors: Vendors, policy: SagaPolicy) -> BookingInput:
+    """What the saga is told: references, prices and what each supplier can do; no personal data."""
+    return BookingInput(
+        booking_id=booking.booking_id,
+        client_id=booking.client_id,
+        version=0,
+        correlation_id=booking.correlation_id,
+        currency=booking.total.currency,
+        items=[item_plan(item, vendors, policy) for item in booking.items],
+        consent=Consent(total=booking.consent_total, limit=booking.consent_limit),
+        payment_provider=booking.payment_provider,
+        payment_capabilities=vendors.payments(booking.payment_provider).capabilities,
+        payment_tombstone_s=policy.step_timeout_s
+        + vendors.payments(booking.payment_provider).capabilities.lookup_lag_s,
+        policy=policy,
+    )
+
+
+def item_plan(item: StoredItem, vendors: Vendors, policy: SagaPolicy) -> ItemPlan:
+    capabilities = vendors.supplier(item.supplier).capabilities
+    return ItemPlan(
+        item_no=item.item_no,
+        kind=item.offer.kind,
+        supplier=item.supplier,
+        price=item.offer_price,
+        required=item.required,
+        hold=item.offer.holdable and capabilities.hold,
+        refundable=item.offer.refundable,
+        summary=item.offer.summary(),
+        capabilities=capabilities,
+        # A call may still be under way when its undo looks, and then be invisible for as long as the vendor's look-up lags.
+        tombstone_s=policy.step_timeout_s + capabilities.lookup_lag_s,
+    )
+
+
+async def start_booking(client: Client, database: Database, booking: StoredBooking, plan: BookingInput) -> None:
+    """Starts the saga once, however often it is called. Raises ServiceUnavailable when Temporal cannot be reached in time; the
+    booking is stored, and the admission sweep starts it later."""
+    trip = "; ".join(item.summary for item in plan.items)
+    try:
+        # `rpc_timeout` does not bound the whole call when the server is away.
+        async with asyncio.timeout(_START_TIMEOUT_S):
+            await client.start_workflow(
+                contract.WORKFLOW,
+                plan,
+                id=contract.workflow_id_for(booking.booking_id),
+                task_queue=contract.TASK_QUEUE,
+                id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
+                id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
+                search_attributes=TypedSearchAttributes(
+                    [
+                        SearchAttributePair(BOOKING_STATE, booking.state.value),
+                        SearchAttributePair(OWNER, booking.client_id),
+                    ]
+                ),
+                static_summary=trip[:200],
+                static_details=f"Booking {booking.booking_id}, {booking.total}, correlation id {booking.correlation_id}",
+                rpc_timeout=timedelta(seconds=_START_TIMEOUT_S),
+            )
+    except WorkflowAlreadyStartedError:
+        pass  # it ran and has ended
+    except Exception as error:
+        raise ServiceUnavailable("the booking is stored and will be started as soon as possible") from error
+    async with database.transaction() as connection:
+        await bookings.mark_started(connection, booking.booking_id)

@@ -1,0 +1,69 @@
+"""The net under the API: what it stored but could not hand over to a workflow before it died, or while Temporal was away."""
+
+from datetime import UTC, datetime, timedelta
+
+from structlog.stdlib import get_logger
+from temporalio import activity
+from temporalio.client import Client
+from temporalio.service import RPCError, RPCStatusCode
+
+from activities.admission import booking_input, start_booking
+from gateways.ports import Vendors
+from schema.bookings import SagaPolicy, workflow_id_for
+from schema.model import Message
+from schema.payments import PaymentChanged
+from store import bookings, inbox
+from store.database import Database
+from store.inbox import InboxMessage
+
+_log = get_logger(__name__)
+_BATCH = 200
+
+
+class SweepInput(Message):
+    older_than_s: float = 15
+    """Younger ones are still in the API's hands."""
+
+
+class SweepResult(Message):
+    started: int
+    webhooks_handled: int
+
+
+class Sweeping:
+    def __init__(self, database: Database, vendors: Vendors, client: Client, policy: SagaPolicy) -> None:
+        self._database = database
+        self._vendors = vendors
+        self._client = client
+        self._policy = policy
+
+    @activity.defn
+    async def sweep_admissions(self, sweep: SweepInput) -> SweepResult:
+        """Starts every stored booking without a workflow, and hands every stored webhook to its workflow. Safe to run twice."""
+        before = datetime.now(UTC) - timedelta(seconds=sweep.older_than_s)
+        async with self._database.read() as connection:
+            waiting = await bookings.not_started(connection, before, _BATCH)
+            messages = await inbox.unhandled(connection, before, _BATCH)
+        for booking_id in waiting:
+            async with self._database.read() as connection:
+                booking = await bookings.get(connection, booking_id)
+            if booking is not None:
+                _log.warning("booking_started_by_sweep", booking_id=booking_id)
+                plan = booking_input(booking, self._vendors, self._policy)
+                await start_booking(self._client, self._database, booking, plan)
+        for message in messages:
+            await hand_over(self._client, self._database, message)
+        return SweepResult(started=len(waiting), webhooks_handled=len(messages))
+
+
+async def hand_over(client: Client, database: Database, message: InboxMessage) -> None:
+    """Wakes the workflow a webhook is for; one that has ended needs no waking. Raises RPCError while Temporal is away."""
+    if message.booking_id is not None and message.payment_id is not None:
+        changed = PaymentChanged(payment_id=message.payment_id, event_id=message.event_id)
+        try:
+            await client.get_workflow_handle(workflow_id_for(message.booking_id)).signal("payment_changed", changed)
+        except RPCError as error:
+            if error.status != RPCStatusCode.NOT_FOUND:
+                raise
+    async with database.transaction() as connection:
+        await inbox.handled(connection, message.vendor, message.event_id)

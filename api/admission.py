@@ -1,0 +1,90 @@
+"""Admission: as many sagas at once as the house can carry, and each stored booking's saga started."""
+
+import asyncio
+from time import monotonic
+from typing import Final
+
+from structlog.stdlib import get_logger
+from temporalio.client import Client
+
+from activities.admission import booking_input, item_plan, start_booking
+from gateways.ports import Vendors
+from schema.errors import ServiceUnavailable
+from schema.payments import CancellationInput
+from schema.settings import Settings
+from schema.states import ItemState
+from store import bookings
+from store.bookings import StoredBooking
+from store.database import Database
+from store.payments import StoredPayment
+
+_log = get_logger(__name__)
+_COUNTED_FOR_S: Final = 1
+_RETRY_AFTER_S: Final = 5
+
+
+class Gate:
+    """Refuses new bookings while too many are unfinished. Counts at most once a second, and adds what it let in since: several
+    processes together may exceed the limit by what they let in within that second."""
+
+    def __init__(self, database: Database, limit: int) -> None:
+        self._database = database
+        self._limit = limit
+        self._in_flight = 0
+        self._count_after = 0.0
+        self._counting = asyncio.Lock()
+
+    async def check(self) -> None:
+        """Raises ServiceUnavailable, before anything is written, when there is no room."""
+        if monotonic() >= self._count_after:
+            async with self._counting:
+                if monotonic() >= self._count_after:  # somebody else may have counted while we waited
+                    async with self._database.read() as connection:
+                        self._in_flight = await bookings.count_unsettled(connection)
+                    self._count_after = monotonic() + _COUNTED_FOR_S
+        if self._in_flight >= self._limit:
+            raise ServiceUnavailable(
+                "too many bookings are being worked on; nothing was written",
+                code="too_busy",
+                retry_after_s=_RETRY_AFTER_S,
+            )
+
+    def passed(self) -> None:
+        """One more is in flight."""
+        self._in_flight += 1
+
+
+async def start_saga(
+    client: Client, database: Database, vendors: Vendors, settings: Settings, booking: StoredBooking
+) -> bool:
+    """Whether the saga runs now. If not, the booking is stored all the same, and the admission sweep starts it later."""
+    try:
+        await start_booking(client, database, booking, booking_input(booking, vendors, settings.saga))
+    except ServiceUnavailable as error:
+        _log.warning("saga_not_started", booking_id=booking.booking_id, reason=error.message)
+        return False
+    return True
+
+
+def cancellation_plan(
+    booking: StoredBooking, payment: StoredPayment, vendors: Vendors, settings: Settings
+) -> CancellationInput:
+    """What the cancellation of a confirmed booking is told: what is confirmed of it, and the payment that was taken."""
+    capabilities = vendors.payments(payment.provider).capabilities
+    confirmed = [item for item in booking.items if item.state == ItemState.CONFIRMED]
+    return CancellationInput(
+        booking_id=booking.booking_id,
+        client_id=booking.client_id,
+        version=booking.version,
+        correlation_id=booking.correlation_id,
+        currency=booking.total.currency,
+        items=[item_plan(item, vendors, settings.saga) for item in confirmed],
+        payment_provider=payment.provider,
+        payment_capabilities=capabilities,
+        payment_tombstone_s=settings.saga.step_timeout_s + capabilities.lookup_lag_s,
+        policy=settings.saga,
+        quote_ttl_s=settings.cancellation_quote_ttl_s,
+        payment_id=payment.payment_id,
+        payment_generation=payment.generation,
+        captured=payment.captured,
+    )

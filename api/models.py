@@ -1,0 +1,88 @@
+"""What clients send. An unknown field is an error; every text has a limit."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from schema.model import ClientMessage
+from schema.money import MAX_AMOUNT_MINOR, CurrencyCode, Money
+from schema.offers import MAX_TRAVELLERS
+from schema.references import MAX_ITEMS
+from schema.travellers import PaymentMethod, Traveller
+
+_ULID = "[0-7][0-9A-HJKMNP-TV-Z]{25}"
+BOOKING_ID_PATTERN = f"^{_ULID}$"
+PAYMENT_ID_PATTERN = f"^pay_{_ULID}[0-9a-z]$"
+CASE_ID_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_.:-]{0,119}$"
+
+OfferId = Annotated[str, Field(pattern=f"^off_{_ULID}$", examples=["off_01JABCDEFGHJKMNPQRSTVWXYZ0"])]
+
+
+class Amount(ClientMessage):
+    """Money as a client sends it: minor units (cents for EUR, whole yen for JPY), more than nothing, and not too much."""
+
+    amount_minor: Annotated[int, Field(strict=True, ge=1, le=MAX_AMOUNT_MINOR, examples=[123450])]
+    currency: CurrencyCode
+
+    def money(self) -> Money:
+        return Money(amount_minor=self.amount_minor, currency=self.currency)
+
+
+class ItemChoice(ClientMessage):
+    """One offer to book. One that is not required is left out if it cannot be had; a required one fails the whole trip."""
+
+    offer_id: OfferId
+    required: Annotated[bool, Field(strict=True)] = True
+
+
+class BookingRequest(ClientMessage):
+    """A trip to book: its offers, who travels, how it is paid, and the total the client has seen."""
+
+    items: Annotated[list[ItemChoice], Field(min_length=1, max_length=MAX_ITEMS)]
+    travellers: Annotated[list[Traveller], Field(min_length=1, max_length=MAX_TRAVELLERS)]
+    payment: PaymentMethod
+    expected_total: Amount
+    price_tolerance_percent: Annotated[int, Field(strict=True, ge=0, le=5)] = 0
+    """Consent given beforehand to a rise of the total by this much; above it, the booking waits for consent."""
+
+
+class PriceAcceptance(ClientMessage):
+    """Consent to the new total, and to no more."""
+
+    total: Amount
+
+
+class CancellationRequest(ClientMessage):
+    """Without a token: what would cancelling cost? With the token of that answer: cancel, for that fee."""
+
+    token: Annotated[str, Field(min_length=16, max_length=200, pattern=r"^[!-~]+$")] | None = None
+
+
+class CaseResolution(ClientMessage):
+    """What an operator decided about a review case. The note is kept in the case and in the workflow's history: no personal data."""
+
+    action: Literal["retry", "confirmed_at_vendor", "settled_by_hand", "write_off"]
+    provider_reference: Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[ -~]+$")] | None = None
+    note: Annotated[str, Field(min_length=1, max_length=2000, pattern=r"^[^\x00]+$")]
+
+
+class BookingsQuery(ClientMessage):
+    """Paging through bookings, newest first."""
+
+    limit: Annotated[int, Field(ge=1, le=100)] = 20
+    cursor: Annotated[str, Field(min_length=1, max_length=300, pattern=r"^[A-Za-z0-9_=-]+$")] | None = None
+    """`next_cursor` of the page before."""
+
+
+class BookingQuery(ClientMessage):
+    live: bool = False
+    """Ask the running workflow as well, for what it waits for and until when."""
+
+
+class EventsQuery(ClientMessage):
+    after: Annotated[int, Field(ge=-1, le=2**31 - 1)] = -1
+    """Only events with a higher version."""
+
+
+class CasesQuery(ClientMessage):
+    include_resolved: bool = False

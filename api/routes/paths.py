@@ -1,0 +1,11 @@
+"""Ids in paths. One that cannot be ours is a 404 with a code of its own."""
+
+from typing import Annotated
+
+from fastapi import Path
+
+from api.models import BOOKING_ID_PATTERN, CASE_ID_PATTERN, PAYMENT_ID_PATTERN
+
+BookingIdPath = Annotated[str, Path(alias="booking_id", pattern=BOOKING_ID_PATTERN)]
+PaymentIdPath = Annotated[str, Path(alias="payment_id", pattern=PAYMENT_ID_PATTERN)]
+CaseIdPath = Annotated[str, Path(alias="case_id", pattern=CASE_ID_PATTERN)]

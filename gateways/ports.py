@@ -1,0 +1,208 @@
+"""The ports: what the house asks of a vendor, in our own words. One file per vendor implements one of them.
+
+Creates (`hold`, `confirm`, `book`, `authorise`, `capture`, `refund`) return outcomes; they raise VendorUnavailable only when the
+call had no effect for certain. Reads and undos raise VendorUnavailable, OutcomeUnclear or VendorContractBroken, all of which may be tried again.
+"""
+
+from datetime import datetime
+from typing import Literal, Protocol
+
+from schema.model import Message
+from schema.money import Money
+from schema.offers import FoundOffer, Kind, SearchRequest
+from schema.outcomes import Capabilities, Outcome, PaymentOutcome
+from schema.travellers import Traveller
+
+SupplierState = dict[str, object]
+"""What only the supplier understands (tokens, links, passenger ids): kept as it came, never shown, never in a history."""
+
+
+class PriceCheck(Message):
+    """Result of re-pricing. `price` None: it can no longer be had. `supplier_state` replaces the stored one."""
+
+    price: Money | None
+    expires_at: datetime | None = None
+    supplier_state: SupplierState | None = None
+    reason: str | None = None
+
+
+class ReservationRequest(Message):
+    """Everything a supplier needs to hold or book one item."""
+
+    reference: str
+    """Ours, at most 28 characters; see schema/references.py."""
+    price: Money
+    supplier_state: SupplierState
+    travellers: list[Traveller]
+    correlation_id: str
+
+
+class Reservation(Message):
+    """What a supplier has under our reference."""
+
+    provider_reference: str
+    status: Literal["held", "confirmed", "cancelled", "pending", "failed"]
+    price: Money | None = None
+    expires_at: datetime | None = None
+    record_locator: str | None = None
+    supplier_state: SupplierState = {}
+    """What is needed to confirm or cancel it: order ids, links with tokens."""
+
+
+class LookUp(Message):
+    """How to find a reservation: by the vendor's id if we have it, else by our reference and who travels."""
+
+    reference: str
+    provider_reference: str | None
+    supplier_state: SupplierState
+    travellers: list[Traveller]
+    since: datetime
+    """When our first attempt was written: nothing older can be ours."""
+    correlation_id: str
+
+
+class CancellationFee(Message):
+    """What the supplier keeps if the reservation is cancelled now."""
+
+    fee: Money
+
+
+class Supplier(Protocol):
+    """A supplier of one kind of item. Its registry entry is `code`, e.g. `duffel`."""
+
+    @property
+    def code(self) -> str: ...
+    @property
+    def kind(self) -> Kind: ...
+    @property
+    def capabilities(self) -> Capabilities: ...
+
+    async def search(self, request: SearchRequest, correlation_id: str) -> list[FoundOffer]:
+        """Offers, cheapest first; `offer.offer_id` is left empty: ids are ours to give."""
+        ...
+
+    async def price(self, supplier_state: SupplierState, correlation_id: str) -> PriceCheck: ...
+
+    async def hold(self, request: ReservationRequest) -> tuple[Outcome, SupplierState]:
+        """Reserve without paying. The state is what confirm, find and cancel need later."""
+        ...
+
+    async def confirm(self, request: ReservationRequest) -> tuple[Outcome, SupplierState]:
+        """Pay for, or resume, what `hold` reserved; `request.supplier_state` is what `hold` or `find` returned."""
+        ...
+
+    async def book(self, request: ReservationRequest) -> tuple[Outcome, SupplierState]:
+        """Reserve and confirm in one step."""
+        ...
+
+    async def find(self, look_up: LookUp) -> Reservation | None:
+        """What exists under our reference, cancelled ones included; None proves nothing before `lookup_lag_s` is over.
+        Raises NotImplementedError where `lookup_by_reference` is false and there is no provider_reference."""
+        ...
+
+    async def cancellation_fee(self, reservation: Reservation, correlation_id: str) -> CancellationFee: ...
+
+    async def cancel(self, reservation: Reservation, correlation_id: str) -> CancellationFee:
+        """Drop a hold or cancel a booking; returns what the supplier keeps. Cancelling what is cancelled is no error."""
+        ...
+
+
+class PaymentRequest(Message):
+    """One effect at a payment provider."""
+
+    idempotency_key: str
+    """`{booking}:{step}:{generation}`, stored and sent byte for byte."""
+    booking_id: str
+    payment_id: str
+    amount: Money
+    payment_method: str | None = None
+    provider_reference: str | None = None
+    description: str = ""
+    correlation_id: str = ""
+
+
+class ProviderPayment(Message):
+    """How a payment stands in the provider's own books."""
+
+    provider_reference: str
+    status: Literal["created", "action_required", "processing", "authorised", "captured", "voided", "failed"]
+    authorised: Money
+    captured: Money
+    refunded: Money
+    expires_at: datetime | None = None
+    client_secret: str | None = None
+    """For the client's 3-D Secure; handed through by the API, never stored in a history."""
+    failure: str | None = None
+
+
+class ProviderRefund(Message):
+    provider_reference: str
+    status: Literal["pending", "succeeded", "failed"]
+    amount: Money
+    failure: str | None = None
+
+
+class PaymentEvent(Message):
+    """A webhook, checked: which object of ours it speaks of."""
+
+    event_id: str
+    type: str
+    payment_id: str | None
+    booking_id: str | None
+
+
+class PaymentProvider(Protocol):
+    """A payment provider."""
+
+    @property
+    def code(self) -> str: ...
+    @property
+    def capabilities(self) -> Capabilities: ...
+
+    async def authorise(self, request: PaymentRequest) -> PaymentOutcome:
+        """Reserve the money (manual capture). Rejected: declined, with a customer-safe message."""
+        ...
+
+    async def capture(self, request: PaymentRequest) -> Outcome:
+        """Take `amount` of what is reserved, once; the rest is released."""
+        ...
+
+    async def void(self, request: PaymentRequest) -> Outcome:
+        """Let go of what is reserved. Confirmed also if it was voided already; Rejected(code="already_captured") if taken."""
+        ...
+
+    async def refund(self, request: PaymentRequest) -> tuple[ProviderRefund | None, Outcome]:
+        """Give `amount` back. Confirmed means accepted, which is not yet succeeded: read the refund's status."""
+        ...
+
+    async def get(self, provider_reference: str, correlation_id: str) -> ProviderPayment: ...
+
+    async def get_refund(self, provider_reference: str, correlation_id: str) -> ProviderRefund: ...
+
+    async def find(self, payment_id: str, since: datetime, correlation_id: str) -> ProviderPayment | None:
+        """By our payment id, which the provider keeps as metadata."""
+        ...
+
+    async def find_refund(
+        self, payment_reference: str, idempotency_key: str, correlation_id: str
+    ) -> ProviderRefund | None:
+        """By our key, which the provider keeps as the refund's metadata: what a lost answer did."""
+        ...
+
+    def parse_webhook(self, body: bytes, signature: str) -> PaymentEvent:
+        """Raises schema.errors.Malformed with code `invalid_signature` if it is not the provider's."""
+        ...
+
+
+class Vendors(Protocol):
+    """The registry: every vendor of this process by code."""
+
+    def supplier(self, code: str) -> Supplier:
+        """Raises KeyError for an unknown code."""
+        ...
+
+    def suppliers(self, kind: Kind | None = None) -> list[Supplier]: ...
+
+    def payments(self, code: str) -> PaymentProvider: ...
+
+    async def aclose(self) -> None: ...

@@ -1,0 +1,299 @@
+"""Payments by Stripe, through its library. Source: vendor-specs/README.md section 6 and vendor-specs/stripe.
+
+Every POST carries our key, byte for byte; Stripe keeps the first answer under it for at least 24 h. What a lost answer did is
+found by our ids, which Stripe keeps as metadata.
+"""
+
+from datetime import UTC, datetime, timedelta
+
+import stripe
+from stripe.params import PaymentIntentListParams
+
+from gateways.fields import Fields, is_object
+from gateways.http import VendorHttp
+from gateways.ports import PaymentEvent, PaymentRequest, ProviderPayment, ProviderRefund
+from gateways.stripe_documents import authorisation_of, money_of, payment_of, refund_of
+from gateways.stripe_wire import (
+    VENDOR,
+    NotChargeable,
+    PooledTransport,
+    Refusal,
+    document,
+    rejected,
+    stripe_call,
+    to_stripe,
+)
+from schema.errors import InvariantBroken, Malformed, OutcomeUnclear, VendorContractBroken
+from schema.outcomes import Capabilities, Confirmed, Outcome, PaymentOutcome, Rejected, Unknown
+
+LOOKUP_LAG_S = 60.0
+"""Lists show an intent at once; a request that lost its answer may itself run for this long."""
+CLOCK_MARGIN = timedelta(minutes=5)
+PAGE_SIZE = 100
+MAX_PAGES = 100
+WEBHOOK_TOLERANCE_S = 300
+NOT_FOUND = 404
+
+
+class StripePayments:
+    """The port `PaymentProvider`."""
+
+    def __init__(self, http: VendorHttp, *, api_key: str, webhook_secret: str, clock_scale: float = 1.0) -> None:
+        """`clock_scale` multiplies the look-up lag, for vendors that run on compressed clocks."""
+        self._http = http
+        self._webhook_secret = webhook_secret
+        self._stripe = stripe.StripeClient(
+            api_key,
+            base_addresses={"api": http.base_url},
+            max_network_retries=0,
+            http_client=PooledTransport(http),
+        )
+        self._capabilities = Capabilities(
+            idempotent_create=True,
+            lookup_by_reference=True,
+            hold=True,
+            void=True,
+            async_confirm=True,
+            lookup_lag_s=LOOKUP_LAG_S * clock_scale,
+        )
+
+    @property
+    def code(self) -> str:
+        return VENDOR
+
+    @property
+    def capabilities(self) -> Capabilities:
+        return self._capabilities
+
+    async def authorise(self, request: PaymentRequest) -> PaymentOutcome:
+        """POST /v1/payment_intents with confirm and manual capture; no methods that would send the customer to another site."""
+        if request.payment_method is None:
+            raise InvariantBroken("an authorisation needs a payment method")
+        try:
+            amount = to_stripe(request.amount)
+            with stripe_call(self._http.booking("authorise", request.correlation_id)):
+                intent = await self._stripe.v1.payment_intents.create_async(
+                    {
+                        "amount": amount,
+                        "currency": request.amount.currency.lower(),
+                        "confirm": True,
+                        "capture_method": "manual",
+                        "payment_method": request.payment_method,
+                        "automatic_payment_methods": {"enabled": True, "allow_redirects": "never"},
+                        "description": request.description or request.payment_id,
+                        "metadata": _metadata(request),
+                        "expand": ["latest_charge"],
+                    },
+                    {"idempotency_key": request.idempotency_key},
+                )
+            return authorisation_of(document(intent, "payment intent"))
+        except NotChargeable as error:
+            return _not_chargeable(error)
+        except Refusal as refusal:
+            return rejected(refusal)
+        except (OutcomeUnclear, VendorContractBroken) as error:
+            return Unknown(reason=error.message)
+
+    async def capture(self, request: PaymentRequest) -> Outcome:
+        """POST …/capture of `amount`, once: the rest is released (`final_capture` is true by default)."""
+        reference = _reference(request)
+        try:
+            amount = to_stripe(request.amount)
+            with stripe_call(self._http.booking("capture", request.correlation_id)):
+                intent = await self._stripe.v1.payment_intents.capture_async(
+                    reference, {"amount_to_capture": amount}, {"idempotency_key": request.idempotency_key}
+                )
+            return _captured(document(intent, "payment intent"))
+        except NotChargeable as error:
+            return _not_chargeable(error)
+        except Refusal as refusal:
+            return await self._refused_capture(request, reference, refusal)
+        except (OutcomeUnclear, VendorContractBroken) as error:
+            return Unknown(reason=error.message)
+
+    async def void(self, request: PaymentRequest) -> Outcome:
+        """POST …/cancel, which releases what is reserved; allowed in every state that still waits for something."""
+        reference = _reference(request)
+        try:
+            with stripe_call(self._http.booking("void", request.correlation_id)):
+                intent = await self._stripe.v1.payment_intents.cancel_async(
+                    reference, {"cancellation_reason": "abandoned"}, {"idempotency_key": request.idempotency_key}
+                )
+            return _voided(document(intent, "payment intent"))
+        except Refusal as refusal:
+            return await self._refused_void(request, reference, refusal)
+        except (OutcomeUnclear, VendorContractBroken) as error:
+            return Unknown(reason=error.message)
+
+    async def refund(self, request: PaymentRequest) -> tuple[ProviderRefund | None, Outcome]:
+        """POST /v1/refunds of `amount`; our key is kept as metadata, so that a lost answer can be found."""
+        try:
+            amount = to_stripe(request.amount)
+            with stripe_call(self._http.booking("refund", request.correlation_id)):
+                made = await self._stripe.v1.refunds.create_async(
+                    {"payment_intent": _reference(request), "amount": amount, "metadata": _metadata(request)},
+                    {"idempotency_key": request.idempotency_key},
+                )
+            refund = refund_of(document(made, "refund"))
+            return refund, Confirmed(provider_reference=refund.provider_reference, price=refund.amount)
+        except NotChargeable as error:
+            return None, _not_chargeable(error)
+        except Refusal as refusal:
+            return None, rejected(refusal)
+        except (OutcomeUnclear, VendorContractBroken) as error:
+            return None, Unknown(reason=error.message)
+
+    async def get(self, provider_reference: str, correlation_id: str) -> ProviderPayment:
+        """GET /v1/payment_intents/{id} with its latest charge."""
+        return payment_of(await self._intent("get", provider_reference, correlation_id))
+
+    async def get_refund(self, provider_reference: str, correlation_id: str) -> ProviderRefund:
+        """GET /v1/refunds/{id}."""
+        call = self._http.booking("get_refund", correlation_id)
+        try:
+            with stripe_call(call, reading=True):
+                refund = await self._stripe.v1.refunds.retrieve_async(provider_reference)
+        except Refusal as refusal:
+            raise VendorContractBroken(f"{VENDOR}: get_refund: {refusal.code}") from None
+        return refund_of(document(refund, "refund"))
+
+    async def find(self, payment_id: str, since: datetime, correlation_id: str) -> ProviderPayment | None:
+        """Through the list of intents since then: Search may lag by an hour, the list does not.
+
+        Raises OutcomeUnclear when there are too many to look through, because that proves nothing.
+        """
+        call = self._http.booking("find", correlation_id)
+        created_from_s = int((since.astimezone(UTC) - CLOCK_MARGIN).timestamp())
+        query: PaymentIntentListParams = {
+            "created": {"gte": created_from_s},
+            "limit": PAGE_SIZE,
+            "expand": ["data.latest_charge"],
+        }
+        for _ in range(MAX_PAGES):
+            with stripe_call(call, reading=True):
+                page = await self._stripe.v1.payment_intents.list_async(query)
+            listed = Fields.of(VENDOR, "payment intents", page.last_response.data if page.last_response else None)
+            intents = listed.objects("data")
+            for intent in intents:
+                if _kept(intent, "payment_id") == payment_id:
+                    return payment_of(intent)
+            if not intents or not listed.flag("has_more"):
+                return None
+            query["starting_after"] = intents[-1].text("id")
+        raise OutcomeUnclear(f"{VENDOR}: more than {MAX_PAGES * PAGE_SIZE} payments to look through")
+
+    async def find_refund(
+        self, payment_reference: str, idempotency_key: str, correlation_id: str
+    ) -> ProviderRefund | None:
+        """GET /v1/refunds of the payment, matched by the key in the metadata."""
+        call = self._http.booking("find_refund", correlation_id)
+        with stripe_call(call, reading=True):
+            page = await self._stripe.v1.refunds.list_async({"payment_intent": payment_reference, "limit": PAGE_SIZE})
+        listed = Fields.of(VENDOR, "refunds", page.last_response.data if page.last_response else None)
+        for refund in listed.objects("data"):
+            if _kept(refund, "key") == idempotency_key:
+                return refund_of(refund)
+        if listed.flag("has_more"):
+            raise OutcomeUnclear(f"{VENDOR}: more than {PAGE_SIZE} refunds of one payment")
+        return None
+
+    def parse_webhook(self, body: bytes, signature: str) -> PaymentEvent:
+        """Checks Stripe-Signature (HMAC-SHA256, 300 s tolerance), then picks our ids from the object's metadata."""
+        try:
+            event = self._stripe.construct_event(body, signature, self._webhook_secret, WEBHOOK_TOLERANCE_S)
+        except stripe.SignatureVerificationError:
+            raise Malformed("the webhook's signature does not match", code="invalid_signature") from None
+        except ValueError:
+            raise Malformed("the webhook's body is not an event", code="malformed_json") from None
+        values = event.data.object
+        metadata = values.get("metadata")
+        ids = Fields(VENDOR, "webhook", metadata if is_object(metadata) else {})
+        return PaymentEvent(
+            event_id=event.id,
+            type=event.type,
+            payment_id=ids.text_or_none("payment_id"),
+            booking_id=ids.text_or_none("booking_id"),
+        )
+
+    async def _intent(self, operation: str, reference: str, correlation_id: str) -> Fields:
+        call = self._http.booking(operation, correlation_id)
+        try:
+            with stripe_call(call, reading=True):
+                intent = await self._stripe.v1.payment_intents.retrieve_async(reference, {"expand": ["latest_charge"]})
+        except Refusal as refusal:
+            raise VendorContractBroken(f"{VENDOR}: {operation}: {refusal.code}") from None
+        return document(intent, "payment intent")
+
+    async def _refused_capture(self, request: PaymentRequest, reference: str, refusal: Refusal) -> Outcome:
+        """Refused because it is captured already, or can no longer be: the intent itself knows."""
+        if refusal.status == NOT_FOUND:
+            return rejected(refusal)
+        try:
+            intent = await self._intent("capture_refused", reference, request.correlation_id)
+            status = intent.text("status")
+            if status == "succeeded" and money_of(intent, "amount_received") == request.amount:
+                return _captured(intent)
+            if status == "succeeded":
+                return Rejected(
+                    code="already_captured",
+                    message="Another amount was captured already.",
+                    price=money_of(intent, "amount_received"),
+                )
+            if status == "processing":
+                return Unknown(reason=f"{VENDOR}: the capture is being processed")
+            if status == "canceled":
+                return Rejected(code="payment_not_completed", message="The authorisation has ended.")
+        except (OutcomeUnclear, VendorContractBroken) as error:
+            return Unknown(reason=error.message)
+        return rejected(refusal)
+
+    async def _refused_void(self, request: PaymentRequest, reference: str, refusal: Refusal) -> Outcome:
+        """Refused because it is voided or captured already: the intent itself knows which."""
+        if refusal.status == NOT_FOUND:
+            return rejected(refusal)
+        try:
+            return _voided(await self._intent("void_refused", reference, request.correlation_id))
+        except (OutcomeUnclear, VendorContractBroken) as error:
+            return Unknown(reason=error.message)
+
+
+def _metadata(request: PaymentRequest) -> dict[str, str]:
+    return {
+        "booking_id": request.booking_id,
+        "payment_id": request.payment_id,
+        "key": request.idempotency_key,
+    }
+
+
+def _kept(item: Fields, name: str) -> str | None:
+    metadata = item.object_or_none("metadata")
+    return metadata.text_or_none(name) if metadata else None
+
+
+def _reference(request: PaymentRequest) -> str:
+    if request.provider_reference is None:
+        raise InvariantBroken("the payment intent's id is not known; find it first")
+    return request.provider_reference
+
+
+def _not_chargeable(error: NotChargeable) -> Rejected:
+    return Rejected(code="amount_out_of_range", message=str(error))
+
+
+def _captured(intent: Fields) -> Outcome:
+    if intent.text("status") == "succeeded":
+        return Confirmed(provider_reference=intent.text("id"), price=money_of(intent, "amount_received"))
+    return Unknown(reason=f"{VENDOR}: captured, but the payment is {intent.text('status')}")
+
+
+def _voided(intent: Fields) -> Outcome:
+    status = intent.text("status")
+    if status == "canceled":
+        return Confirmed(provider_reference=intent.text("id"))
+    if status == "succeeded":
+        return Rejected(
+            code="already_captured",
+            message="The money was taken already.",
+            price=money_of(intent, "amount_received"),
+        )
+    return Unknown(reason=f"{VENDOR}: cancelled, but the payment is {status}")

@@ -1,0 +1,78 @@
+"""Structured logs, the same in every process: structlog, with the standard library's loggers routed through it.
+
+Lines are JSON in production and readable locally. What is bound with `bind_contextvars(correlation_id=...)` is on every line
+of that request or activity. Values under a name that promises a secret or personal data are masked, however deep they are.
+"""
+
+import logging
+import re
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Final, cast
+
+import structlog
+from structlog.typing import EventDict, Processor, WrappedLogger
+
+from schema.settings import Settings
+
+_MASK: Final = "***"
+_SENSITIVE: Final = re.compile(
+    r"token|secret|authorization|password|api_?key|email|phone|given_name|family_name|date_of_birth", re.IGNORECASE
+)
+_CHATTY: Final = ("httpx", "httpcore", "alembic", "stripe", "uvicorn.access")
+"""Loggers whose lines below a warning say what ours say already, some of them with whole URLs."""
+
+
+def configure_logging(settings: Settings) -> None:
+    """Sets up logging of this process; calling it again replaces what was set up before."""
+    as_json = settings.log_format == "json" or settings.environment == "production"
+    shared: list[Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_logger_name,
+        structlog.stdlib.add_log_level,
+        structlog.stdlib.ExtraAdder(),
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        mask_sensitive,
+    ]
+    last: list[Processor]
+    if as_json:
+        last = [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
+    else:
+        # Plain tracebacks: the prettier ones print local variables, and those may be personal data.
+        last = [structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)]
+    structlog.configure(
+        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.stdlib.BoundLogger,
+        cache_logger_on_first_use=True,
+    )
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=shared, processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *last]
+        )
+    )
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(settings.log_level.upper())
+    for name in _CHATTY:
+        logging.getLogger(name).setLevel(logging.WARNING)
+
+
+def mask_sensitive(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
+    """The processor that masks; on values under sensitive names, in nested mappings and lists too."""
+    for name, value in event.items():
+        if _SENSITIVE.search(name):
+            event[name] = _MASK
+        elif isinstance(value, Mapping | list | tuple):
+            event[name] = _masked(cast("object", value))
+    return event
+
+
+def _masked(value: object) -> object:
+    if isinstance(value, Mapping):
+        entries = cast("Mapping[object, object]", value)
+        return {name: _MASK if _SENSITIVE.search(str(name)) else _masked(entry) for name, entry in entries.items()}
+    if isinstance(value, list | tuple):
+        return [_masked(entry) for entry in cast("Sequence[object]", value)]
+    return value

@@ -1,0 +1,386 @@
+"""Bookings and their items. State, event, case and ledger of one change are written in one transaction, by `record`."""
+
+import base64
+from datetime import datetime
+
+from pydantic import AwareDatetime, TypeAdapter, ValidationError
+from sqlalchemy import RowMapping, Select, func, insert, select, tuple_, update
+from sqlalchemy.dialects.postgresql import insert as upsert
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from schema.bookings import StateChange
+from schema.errors import InvariantBroken, Malformed
+from schema.model import Message
+from schema.money import Money
+from schema.offers import Offer
+from schema.references import BookingId
+from schema.states import SETTLED_STATES, BookingState, ItemState, is_legal
+from schema.tables import booking_items, booking_travellers, bookings, events
+from schema.travellers import Traveller
+from store import cases
+
+_OFFER: TypeAdapter[Offer] = TypeAdapter(Offer)
+_TRAVELLERS: TypeAdapter[list[Traveller]] = TypeAdapter(list[Traveller])
+_CURSOR: TypeAdapter[tuple[AwareDatetime, BookingId]] = TypeAdapter(tuple[AwareDatetime, BookingId])
+
+
+class NewItem(Message):
+    item_no: int
+    client_reference: str
+    offer: Offer
+    supplier_state: dict[str, object]
+    required: bool
+
+
+class NewBooking(Message):
+    booking_id: str
+    client_id: str
+    idempotency_key: str
+    fingerprint: bytes
+    correlation_id: str
+    items: list[NewItem]
+    travellers: list[Traveller]
+    payment_method: str
+    payment_provider: str
+    total: Money
+    consent_limit: Money
+
+
+class StoredItem(Message):
+    item_no: int
+    kind: str
+    supplier: str
+    offer: Offer
+    client_reference: str
+    provider_booking_ref: str | None
+    record_locator: str | None
+    state: ItemState
+    required: bool
+    offer_price: Money
+    price: Money
+    penalty: Money
+    hold_expires_at: datetime | None
+    supplier_state: dict[str, object]
+
+
+class StoredBooking(Message):
+    booking_id: str
+    client_id: str
+    fingerprint: bytes
+    state: BookingState
+    version: int
+    reason: str | None
+    waiting_for: str | None
+    total: Money
+    consent_total: Money
+    consent_limit: Money
+    fee: Money
+    payment_provider: str
+    correlation_id: str
+    created_at: datetime
+    updated_at: datetime
+    workflow_started_at: datetime | None
+    items: list[StoredItem] = []
+
+
+class Progress(Message):
+    state: BookingState
+    version: int
+    waiting_for: str | None
+
+
+class StoredEvent(Message):
+    sequence: int
+    version: int
+    type: str
+    state: BookingState
+    data: dict[str, object]
+    created_at: datetime
+
+
+class Page(Message):
+    bookings: list[StoredBooking]
+    next_cursor: str | None
+
+
+async def create(connection: AsyncConnection, new: NewBooking) -> datetime | None:
+    """Writes the booking, its items, travellers and first event; returns when. None if it is there already: compare the
+    fingerprint. A request under the same key that is not committed yet is waited for."""
+    values = {
+        "id": new.booking_id,
+        "client_id": new.client_id,
+        "idempotency_key": new.idempotency_key,
+        "fingerprint": new.fingerprint,
+        "state": BookingState.PENDING,
+        "version": 0,
+        "currency": new.total.currency,
+        "total_minor": new.total.amount_minor,
+        "consent_total_minor": new.total.amount_minor,
+        "consent_limit_minor": new.consent_limit.amount_minor,
+        "payment_provider": new.payment_provider,
+        "correlation_id": new.correlation_id,
+    }
+    created_at = await connection.scalar(
+        upsert(bookings).values(values).on_conflict_do_nothing().returning(bookings.c.created_at)
+    )
+    if created_at is None:
+        return None
+    await connection.execute(insert(booking_items), [_item_values(new.booking_id, item) for item in new.items])
+    people = [traveller.model_dump(mode="json") for traveller in new.travellers]
+    await connection.execute(
+        insert(booking_travellers).values(
+            booking_id=new.booking_id, travellers=people, payment_method=new.payment_method
+        )
+    )
+    await _append_event(connection, new.client_id, new.booking_id, 0, BookingState.PENDING, {})
+    return created_at
+
+
+def _item_values(booking_id: str, item: NewItem) -> dict[str, object]:
+    return {
+        "booking_id": booking_id,
+        "item_no": item.item_no,
+        "offer_id": item.offer.offer_id,
+        "kind": item.offer.kind,
+        "provider_code": item.offer.supplier,
+        "client_reference": item.client_reference,
+        "state": ItemState.PLANNED,
+        "required": item.required,
+        "currency": item.offer.price.currency,
+        "offer_price_minor": item.offer.price.amount_minor,
+        "price_minor": item.offer.price.amount_minor,
+        "public": item.offer.model_dump(mode="json"),
+        "supplier_state": item.supplier_state,
+    }
+
+
+async def record(connection: AsyncConnection, change: StateChange) -> bool:
+    """Moves the booking to `change.version` with its event and case. False if that was recorded before.
+
+    Raises InvariantBroken when the transition is not in the table, or the version was recorded with another state: two writers.
+    """
+    row = (
+        await connection.execute(
+            select(bookings.c.state, bookings.c.version, bookings.c.client_id, bookings.c.currency)
+            .where(bookings.c.id == change.booking_id)
+            .with_for_update()
+        )
+    ).one()
+    before = BookingState(row.state)
+    if row.version >= change.version:
+        await _check_same(connection, change)
+        return False
+    if row.version != change.version - 1 or not is_legal(before, change.state):
+        raise InvariantBroken(
+            f"booking {change.booking_id} cannot go from {before} v{row.version} to {change.state} v{change.version}"
+        )
+    values: dict[str, object] = {
+        "state": change.state,
+        "version": change.version,
+        "reason": change.reason,
+        "waiting_for": change.waiting_for,
+        "updated_at": func.now(),
+    }
+    if change.total is not None:
+        values["total_minor"] = change.total.amount_minor
+    if change.consent_limit is not None:
+        values["consent_limit_minor"] = change.consent_limit.amount_minor
+    if change.fee is not None:
+        values["fee_minor"] = change.fee.amount_minor
+    await connection.execute(update(bookings).where(bookings.c.id == change.booking_id).values(values))
+    if change.case is not None:
+        await cases.open_case(connection, change.booking_id, change.case)
+    if change.close_case is not None:
+        await cases.close_case(connection, change.close_case)
+    data = change.model_dump(
+        mode="json", include={"reason", "waiting_for", "total", "consent_limit", "fee"}, exclude_none=True
+    )
+    await _append_event(connection, row.client_id, change.booking_id, change.version, change.state, data)
+    return True
+
+
+async def _check_same(connection: AsyncConnection, change: StateChange) -> None:
+    recorded = await connection.scalar(
+        select(events.c.state).where(events.c.booking_id == change.booking_id, events.c.version == change.version)
+    )
+    if recorded != change.state:
+        raise InvariantBroken(
+            f"booking {change.booking_id} v{change.version} is recorded as {recorded}, not as {change.state}"
+        )
+
+
+async def _append_event(  # noqa: PLR0913  # one row of six columns
+    connection: AsyncConnection,
+    client_id: str,
+    booking_id: str,
+    version: int,
+    state: BookingState,
+    data: dict[str, object],
+) -> None:
+    await connection.execute(
+        insert(events).values(
+            client_id=client_id,
+            booking_id=booking_id,
+            version=version,
+            type=f"booking.{state.value.lower()}",
+            state=state,
+            data=data,
+        )
+    )
+
+
+async def get(connection: AsyncConnection, booking_id: str, client_id: str | None = None) -> StoredBooking | None:
+    """The booking with its items; None if there is none, or it is not this client's."""
+    query = _query().where(bookings.c.id == booking_id)
+    if client_id is not None:
+        query = query.where(bookings.c.client_id == client_id)
+    row = (await connection.execute(query)).mappings().one_or_none()
+    if row is None:
+        return None
+    items = await connection.execute(
+        select(booking_items).where(booking_items.c.booking_id == booking_id).order_by(booking_items.c.item_no)
+    )
+    return _booking(row, [stored_item(item) for item in items.mappings()])
+
+
+async def progress(connection: AsyncConnection, booking_id: str) -> Progress | None:
+    """As little of the booking as somebody who waits for it needs."""
+    row = (
+        await connection.execute(
+            select(bookings.c.state, bookings.c.version, bookings.c.waiting_for).where(bookings.c.id == booking_id)
+        )
+    ).one_or_none()
+    if row is None:
+        return None
+    return Progress(state=BookingState(row.state), version=row.version, waiting_for=row.waiting_for)
+
+
+async def page(connection: AsyncConnection, client_id: str, limit: int, cursor: str | None) -> Page:
+    """The client's bookings, newest first, without their items. Raises Malformed for a cursor that is not one of ours."""
+    query = _query().where(bookings.c.client_id == client_id)
+    if cursor is not None:
+        query = query.where(tuple_(bookings.c.created_at, bookings.c.id) < _read_cursor(cursor))
+    rows = await connection.execute(query.order_by(bookings.c.created_at.desc(), bookings.c.id.desc()).limit(limit + 1))
+    found = [_booking(row, []) for row in rows.mappings()]
+    more = len(found) > limit
+    found = found[:limit]
+    return Page(bookings=found, next_cursor=_write_cursor(found[-1]) if more else None)
+
+
+def _query() -> Select[tuple[object, ...]]:
+    return select(bookings).where(bookings.c.deleted_at.is_(None))
+
+
+def _write_cursor(last: StoredBooking) -> str:
+    return base64.urlsafe_b64encode(_CURSOR.dump_json((last.created_at, last.booking_id))).decode()
+
+
+def _read_cursor(cursor: str) -> tuple[datetime, str]:
+    try:
+        return _CURSOR.validate_json(base64.urlsafe_b64decode(cursor.encode()))
+    except (ValueError, ValidationError):
+        raise Malformed("the cursor is not one of ours", code="malformed_cursor", field="cursor") from None
+
+
+async def events_of(connection: AsyncConnection, booking_id: str, after_version: int = -1) -> list[StoredEvent]:
+    rows = await connection.execute(
+        select(events)
+        .where(events.c.booking_id == booking_id, events.c.version > after_version)
+        .order_by(events.c.version)
+    )
+    return [
+        StoredEvent(
+            sequence=row.id,
+            version=row.version,
+            type=row.type,
+            state=BookingState(row.state),
+            data=row.data,
+            created_at=row.created_at,
+        )
+        for row in rows
+    ]
+
+
+async def travellers_of(connection: AsyncConnection, booking_id: str) -> tuple[list[Traveller], str]:
+    """Who travels, and the payment method: personal data, for the call to a vendor only."""
+    row = (
+        await connection.execute(
+            select(booking_travellers.c.travellers, booking_travellers.c.payment_method).where(
+                booking_travellers.c.booking_id == booking_id
+            )
+        )
+    ).one()
+    return _TRAVELLERS.validate_python(row.travellers), row.payment_method
+
+
+async def payment_provider_of(connection: AsyncConnection, booking_id: str) -> str:
+    """The code of the provider that this booking is paid through."""
+    provider = await connection.scalar(select(bookings.c.payment_provider).where(bookings.c.id == booking_id))
+    assert provider is not None, f"booking {booking_id} is not in the books"
+    return provider
+
+
+async def mark_started(connection: AsyncConnection, booking_id: str) -> None:
+    await connection.execute(update(bookings).where(bookings.c.id == booking_id).values(workflow_started_at=func.now()))
+
+
+async def not_started(connection: AsyncConnection, before: datetime, limit: int) -> list[str]:
+    """Bookings whose workflow may not have been started, oldest first: the API died in between, or Temporal was away."""
+    rows = await connection.scalars(
+        select(bookings.c.id)
+        .where(bookings.c.workflow_started_at.is_(None), bookings.c.created_at < before)
+        .order_by(bookings.c.created_at)
+        .limit(limit)
+    )
+    return list(rows)
+
+
+async def count_unsettled(connection: AsyncConnection) -> int:
+    """Sagas in flight, for admission."""
+    settled = [state.value for state in SETTLED_STATES]
+    return await connection.scalar(select(func.count()).where(bookings.c.state.not_in(settled))) or 0
+
+
+def stored_item(row: RowMapping) -> StoredItem:
+    currency = str(row["currency"])
+    return StoredItem(
+        item_no=row["item_no"],
+        kind=row["kind"],
+        supplier=row["provider_code"],
+        offer=_OFFER.validate_python(row["public"]),
+        client_reference=row["client_reference"],
+        provider_booking_ref=row["provider_booking_ref"],
+        record_locator=row["record_locator"],
+        state=ItemState(row["state"]),
+        required=row["required"],
+        offer_price=Money(amount_minor=row["offer_price_minor"], currency=currency),
+        price=Money(amount_minor=row["price_minor"], currency=currency),
+        penalty=Money(amount_minor=row["penalty_minor"], currency=currency),
+        hold_expires_at=row["hold_expires_at"],
+        supplier_state=row["supplier_state"],
+    )
+
+
+def _booking(row: RowMapping, items: list[StoredItem]) -> StoredBooking:
+    def money(column: str) -> Money:
+        return Money(amount_minor=row[column], currency=row["currency"])
+
+    return StoredBooking(
+        booking_id=row["id"],
+        client_id=row["client_id"],
+        fingerprint=row["fingerprint"],
+        state=BookingState(row["state"]),
+        version=row["version"],
+        reason=row["reason"],
+        waiting_for=row["waiting_for"],
+        total=money("total_minor"),
+        consent_total=money("consent_total_minor"),
+        consent_limit=money("consent_limit_minor"),
+        fee=money("fee_minor"),
+        payment_provider=row["payment_provider"],
+        correlation_id=row["correlation_id"],
+        created_at=row["created_at"],
+        updated_at=row["updated_at"],
+        workflow_started_at=row["workflow_started_at"],
+        items=items,
+    )

@@ -1,0 +1,1 @@
+"""The gateways: requests as the contracts want them, answers and failures as outcomes."""

@@ -1,0 +1,202 @@
+"""Books trips on real servers with compressed clocks, and reads the vendors' own books afterwards."""
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import httpx
+from temporalio.client import Client, WorkflowHandle
+from temporalio.worker import Worker
+
+from activities.admission import booking_input, start_booking
+from gateways.ports import Vendors
+from gateways.registry import build_vendors
+from sandbox.stack import Stack, running_stack
+from schema.bookings import TASK_QUEUE, BookingInput, BookingResult, SagaPolicy, workflow_id_for
+from schema.money import Money, total
+from schema.offers import SearchRequest
+from schema.references import booking_id_for, item_reference, new_id
+from schema.settings import Settings
+from schema.travellers import Traveller
+from store import bookings, offers
+from store.bookings import NewBooking, NewItem, StoredBooking
+from store.clients import ensure_client
+from store.database import Database
+from workers.interceptors import ObservedActivities
+from workers.main import workflow_runner
+from workers.temporal import temporal_connection
+from workers.wiring import WORKFLOWS, all_activities
+
+FAST = SagaPolicy(
+    consent_timeout_s=8,
+    payment_action_timeout_s=6,
+    payment_poll_s=1,
+    freshness_s=300,
+    hold_margin_s=0.5,
+    step_timeout_s=6,
+    heartbeat_timeout_s=2,
+    retry_initial_s=0.05,
+    find_out_margin_s=1.5,
+    undo_budget_s=8,
+    refund_poll_s=0.5,
+    refund_timeout_s=8,
+)
+"""Every wait of the saga in seconds instead of minutes or days; nothing else differs from production."""
+CLOCK_SCALE = 0.01
+"""The vendors' look-up lags, minutes in reality."""
+
+
+def traveller() -> Traveller:
+    return Traveller.model_validate(
+        {
+            "title": "ms",
+            "given_name": "Amelia",
+            "family_name": "Earhart",
+            "gender": "f",
+            "date_of_birth": "1987-07-24",
+            "email": "amelia@example.com",
+            "phone_number": "+442080160509",
+        }
+    )
+
+
+@dataclass
+class Trip:
+    """One booking under test."""
+
+    booking_id: str
+    correlation_id: str
+    plan: BookingInput
+    booking: StoredBooking
+    handle: WorkflowHandle[Any, BookingResult] | None = None
+
+
+@dataclass
+class House:
+    """The house without its API: stores, gateways, a Temporal client; workers are started by the tests."""
+
+    settings: Settings
+    database: Database
+    vendors: Vendors
+    client: Client
+    sandbox: httpx.AsyncClient
+    client_id: str
+    stack: Stack
+    policy: SagaPolicy = FAST
+    counter: int = 0
+    extra: dict[str, object] = field(default_factory=dict)
+
+    @asynccontextmanager
+    async def worker(self, vendors: Vendors | None = None, **options: Any) -> AsyncGenerator[Worker]:
+        """A worker in this process, sandboxed, perhaps with vendors that misbehave."""
+        defaults: dict[str, Any] = {"interceptors": [ObservedActivities()], "max_cached_workflows": 500}
+        async with Worker(
+            self.client,
+            task_queue=TASK_QUEUE,
+            workflows=WORKFLOWS,
+            activities=all_activities(self.settings, self.database, vendors or self.vendors, self.client),
+            workflow_runner=workflow_runner(self.settings),
+            **{**defaults, **options},
+        ) as worker:
+            yield worker
+
+    async def fault(self, **rule: Any) -> None:
+        answer = await self.sandbox.post("/_sandbox/faults", json=rule)
+        assert answer.status_code == 201, answer.text
+
+    async def books(self, contains: str) -> dict[str, Any]:
+        return (await self.sandbox.get("/_sandbox/books", params={"contains": contains})).json()
+
+    async def ledger(self, contains: str) -> list[dict[str, Any]]:
+        return (await self.sandbox.get("/_sandbox/ledger", params={"contains": contains})).json()
+
+    async def prepare(  # noqa: PLR0913
+        self,
+        *,
+        kinds: tuple[str, ...] = ("flight", "hotel", "car"),
+        payment_method: str = "pm_card_visa",
+        optional: tuple[str, ...] = (),
+        tolerance_percent: int = 0,
+        hold: bool = True,
+        policy: SagaPolicy | None = None,
+    ) -> Trip:
+        """Finds offers and stores a booking of them, as the API does."""
+        self.counter += 1
+        start = datetime.now(UTC).date() + timedelta(days=30)
+        correlation_id = f"case-{self.counter}-{new_id('x')[-10:]}"
+        request = SearchRequest.model_validate(
+            {"origin": "LHR", "destination": "LIS", "departure_date": start, "return_date": start + timedelta(days=4)}
+        )
+        found = await asyncio.gather(
+            *(supplier.search(request, correlation_id) for supplier in self.vendors.suppliers() if supplier.kind in kinds)
+        )
+        chosen = []
+        for options in found:
+            wanted = [option for option in options if option.offer.holdable == hold or option.offer.kind == "car"]
+            chosen.append(wanted[0])
+        booking_id = booking_id_for(self.client_id, correlation_id)
+        price = total((option.offer.price for option in chosen), "EUR")
+        limit = Money(amount_minor=price.amount_minor * (100 + tolerance_percent) // 100, currency="EUR")
+        new = NewBooking(
+            booking_id=booking_id,
+            client_id=self.client_id,
+            idempotency_key=correlation_id,
+            fingerprint=b"test",
+            correlation_id=correlation_id,
+            items=[
+                NewItem(
+                    item_no=number,
+                    client_reference=item_reference(booking_id, number, 0),
+                    offer=option.offer,
+                    supplier_state=option.supplier_state,
+                    required=option.offer.kind not in optional,
+                )
+                for number, option in enumerate(chosen, 1)
+            ],
+            travellers=[traveller()],
+            payment_method=payment_method,
+            payment_provider="stripe",
+            total=price,
+            consent_limit=limit,
+        )
+        async with self.database.transaction() as connection:
+            for entry in chosen:
+                await offers.save(connection, self.client_id, [entry])
+            assert await bookings.create(connection, new)
+            stored = await bookings.get(connection, booking_id)
+        assert stored is not None
+        plan = booking_input(stored, self.vendors, policy or self.policy)
+        return Trip(booking_id, correlation_id, plan, stored)
+
+    async def start(self, trip: Trip) -> WorkflowHandle[Any, BookingResult]:
+        await start_booking(self.client, self.database, trip.booking, trip.plan)
+        trip.handle = self.client.get_workflow_handle(workflow_id_for(trip.booking_id), result_type=BookingResult)
+        return trip.handle
+
+    async def stored(self, booking_id: str) -> StoredBooking:
+        async with self.database.read() as connection:
+            booking = await bookings.get(connection, booking_id)
+        assert booking is not None
+        return booking
+
+
+@asynccontextmanager
+async def running_house(data: Path) -> AsyncGenerator[House]:
+    """Real PostgreSQL, Valkey, Temporal and the sandbox; the saga's workers come from the tests."""
+    environment = {"TRAVELHUB_RAPID_SECRET": "sandbox-rapid-secret", "TRAVELHUB_VENDOR_CLOCK_SCALE": str(CLOCK_SCALE), "TRAVELHUB_VENDOR_TIMEOUT_S": "5"}
+    async with running_stack(data, workers=0, api=False, environment=environment) as stack:
+        settings = stack.settings()
+        database = Database(str(settings.database_url), 20)
+        vendors = build_vendors(settings)
+        client = await temporal_connection(settings)
+        async with httpx.AsyncClient(base_url=str(settings.sandbox_url), timeout=10) as sandbox:
+            client_id = await ensure_client(database, name="saga-tests", scopes=[], token=new_id("token"))
+            try:
+                yield House(settings, database, vendors, client, sandbox, client_id, stack)
+            finally:
+                await vendors.aclose()
+                await database.aclose()

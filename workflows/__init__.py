@@ -1,0 +1,1 @@
+"""Deterministic sagas, one file each; they name activities by reference and know no vendor."""

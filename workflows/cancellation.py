@@ -1,0 +1,111 @@
+"""The traveller cancels a confirmed trip: the fees first, then every item, then the refund of what is due."""
+
+from datetime import timedelta
+
+from temporalio import workflow
+from temporalio.exceptions import ActivityError, ApplicationError
+
+with workflow.unsafe.imports_passed_through():
+    from activities.cancelling import Cancelling
+    from schema.bookings import Accepted, Resolution
+    from schema.payments import (
+        CANCELLATION_WORKFLOW,
+        CancellationInput,
+        CancellationResult,
+        ExecuteCancellation,
+        FeeQuote,
+        PaymentChanged,
+        QuoteRequest,
+    )
+    from schema.states import BookingState
+    from workflows.compensation import Compensation, Outstanding, give_back
+    from workflows.items import Item
+    from workflows.payment import Payment
+    from workflows.saga import Saga, run_to_the_end
+    from workflows.steps import persistent, why
+
+_QUOTE_BUDGET_S = 15
+
+
+@workflow.defn(name=CANCELLATION_WORKFLOW)
+class CancellationWorkflow:
+    """Lives as long as its quote; once that is accepted, until everything is cancelled and paid back."""
+
+    @workflow.init
+    def __init__(self, plan: CancellationInput) -> None:
+        self.plan = plan
+        self.saga = Saga(plan.booking_id, plan.version, BookingState.CONFIRMED, plan.policy)
+        self.compensation = Compensation(self.saga, plan)
+        self.quoted: FeeQuote | None = None
+        self.accepted: ExecuteCancellation | None = None
+
+    @workflow.run
+    async def run(self, plan: CancellationInput) -> CancellationResult:
+        # Once the fee is accepted nothing stops it; before that, an operator's cancel just ends the quote.
+        self.saga.say("Waiting for the traveller to accept the cancellation fee")
+        await self.saga.wait_until(lambda: self.accepted is not None, plan.quote_ttl_s)
+        if self.accepted is None or self.quoted is None:
+            await workflow.wait_condition(workflow.all_handlers_finished)
+            return CancellationResult(booking_id=plan.booking_id, state=BookingState.CONFIRMED, reason="quote_expired")
+        return await run_to_the_end(self._cancel(self.quoted), lambda: None)
+
+    async def _cancel(self, quote: FeeQuote) -> CancellationResult:
+        await self.saga.record(BookingState.CANCELLING, fee=quote.fee)
+        for plan in self.plan.items:
+            item = Item(self.plan, plan)
+            item.confirmed = True
+            self.compensation.register(item)
+        left = await self.compensation.undo_all()
+        await self.compensation.settle(left, BookingState.CANCELLING)
+        if quote.refund.amount_minor:
+            payment = Payment(self.saga, self.plan, self.plan.payment_generation, self.plan.captured)
+            await self.saga.record(BookingState.REFUND_PENDING, waiting_for="provider: the refund", fee=quote.fee)
+            outstanding = await self._give_back(payment, quote)
+            if outstanding is not None:
+                await self.compensation.settle([outstanding], BookingState.REFUND_PENDING)
+        await self.saga.record(BookingState.CANCELLED, reason="cancelled_by_traveller", fee=quote.fee)
+        return CancellationResult(booking_id=self.plan.booking_id, state=BookingState.CANCELLED, fee=quote.fee)
+
+    async def _give_back(self, payment: Payment, quote: FeeQuote) -> Outstanding | None:
+        # Must merge every try of this cancellation; must not merge another cancellation of the same booking.
+        payment.refund_reason = f"cancellation-{self.plan.version}"
+        return await give_back(self.plan, payment, quote.refund)
+
+    @workflow.update
+    async def quote(self) -> FeeQuote:
+        """Ask the suppliers; the answer stands until it expires."""
+        if self.quoted is None or self.quoted.expires_at <= workflow.now():
+            request = QuoteRequest(
+                booking_id=self.plan.booking_id,
+                item_nos=[item.item_no for item in self.plan.items],
+                captured=self.plan.captured,
+                ttl_s=self.plan.quote_ttl_s,
+                correlation_id=self.plan.correlation_id,
+                retry_initial_s=self.plan.policy.retry_initial_s,
+            )
+            try:
+                # Interleaves with the main task's deadline and with a second `quote`: the later answer stands.
+                self.quoted = await persistent(
+                    Cancelling.quote_cancellation, request, self.plan.policy, "Ask what cancelling costs", _QUOTE_BUDGET_S
+                )
+            except ActivityError as error:
+                raise ApplicationError(why(error), type="vendor_unavailable", non_retryable=True) from error
+        return self.quoted
+
+    @workflow.update
+    def execute(self, wish: ExecuteCancellation) -> Accepted:
+        """The traveller accepts the fee that was quoted, exactly."""
+        quote = self.quoted
+        if quote is None or wish.fee != quote.fee or workflow.now() > quote.expires_at + timedelta(seconds=1):
+            raise ApplicationError("that fee is not on offer", type="quote_invalid", non_retryable=True)
+        self.accepted = wish
+        return Accepted(state=BookingState.CANCELLING, message=f"cancelled for {quote.fee}; {quote.refund} will be paid back")
+
+    @workflow.update
+    def resolve(self, resolution: Resolution) -> Accepted:
+        """An operator's decision on the open review case."""
+        return self.saga.resolve(resolution)
+
+    @workflow.signal
+    def payment_changed(self, changed: PaymentChanged) -> None:
+        """Webhooks of a booking's payment are sent to all of its workflows; the refund's own workflow acts on them."""

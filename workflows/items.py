@@ -1,0 +1,132 @@
+"""One item on its way to being confirmed: the Unknown protocol, chosen from the supplier's capabilities."""
+
+from collections.abc import Awaitable, Callable
+from datetime import datetime, timedelta
+
+from temporalio import workflow
+from temporalio.exceptions import ActivityError
+
+with workflow.unsafe.imports_passed_through():
+    from activities.reservations import Reservations
+    from activities.undoing import Undoing
+    from schema.bookings import ItemPlan, ItemStep, OutstandingEffect, SagaContext, StepResult, UndoResult
+    from schema.money import Money
+    from schema.outcomes import Confirmed, Outcome, Unknown
+    from workflows.steps import persistent, remote, why
+
+_ROUNDS = 2
+"""Creates again once, where that cannot book twice, after a look-up has shown nothing for as long as the supplier may lag."""
+
+Activity = Callable[[Reservations, ItemStep], Awaitable[StepResult]]
+
+
+class Item:
+    """What the saga knows of one item while it runs."""
+
+    def __init__(self, booking: SagaContext, plan: ItemPlan) -> None:
+        self._booking = booking
+        self.plan = plan
+        self.generation = 0
+        self.price: Money = plan.price
+        self.provider_reference: str | None = None
+        self.deadline: datetime | None = None
+        """When the supplier drops the hold."""
+        self.held = False
+        self.confirmed = False
+        self.left_out = False
+
+    async def hold(self) -> Outcome:
+        outcome = await self._create(Reservations.hold, Reservations.find_out_hold, "Hold")
+        if isinstance(outcome, Confirmed):
+            self.held, self.deadline = True, outcome.expires_at
+        return outcome
+
+    async def book(self) -> Outcome:
+        outcome = await self._create(Reservations.book, Reservations.find_out_book, "Book")
+        if isinstance(outcome, Confirmed):
+            self.confirmed = True
+        return outcome
+
+    async def confirm(self) -> Outcome:
+        outcome = await self._create(Reservations.confirm, Reservations.find_out_confirm, "Confirm")
+        if isinstance(outcome, Confirmed):
+            self.confirmed, self.deadline = True, None
+        return outcome
+
+    async def find_out(self, provider_reference: str | None = None) -> Outcome:
+        """Once more, perhaps with what an operator found out."""
+        activity = Reservations.find_out_confirm if self.held else (
+            Reservations.find_out_hold if self.plan.hold else Reservations.find_out_book
+        )
+        outcome = await self._find_out(activity, provider_reference)
+        if isinstance(outcome, Confirmed):
+            self._keep(outcome)
+            self.confirmed = self.held or not self.plan.hold
+            self.held, self.deadline = self.plan.hold, outcome.expires_at
+        return outcome
+
+    async def undo(self) -> UndoResult:
+        """Leave nothing of it at the supplier. Raises ActivityError when only a person can go on."""
+        budget_s = self._booking.policy.undo_budget_s
+        summary = f"Undo: {self.plan.summary}"
+        return await persistent(
+            Undoing.undo_item, self.step(self.provider_reference), self._booking.policy, summary, budget_s
+        )
+
+    def hold_is_over(self) -> bool:
+        """Whether the hold ends so soon that it must be treated as gone."""
+        margin = timedelta(seconds=self._booking.policy.hold_margin_s)
+        return self.held and not self.confirmed and self.deadline is not None and workflow.now() + margin >= self.deadline
+
+    def outstanding(self, problem: str) -> OutstandingEffect:
+        """How a review case names it."""
+        return OutstandingEffect(
+            vendor=self.plan.supplier,
+            step=self.plan.kind,
+            reference=f"{self._booking.booking_id}/{self.plan.item_no}",
+            provider_reference=self.provider_reference,
+            amount=self.price,
+            problem=problem,
+        )
+
+    def step(self, provider_reference: str | None = None) -> ItemStep:
+        return ItemStep(
+            booking_id=self._booking.booking_id,
+            item_no=self.plan.item_no,
+            generation=self.generation,
+            correlation_id=self._booking.correlation_id,
+            supplier_capabilities=self.plan.capabilities,
+            retry_initial_s=self._booking.policy.retry_initial_s,
+            provider_reference=provider_reference,
+        )
+
+    async def _create(self, activity: Activity, find_out: Activity, verb: str) -> Outcome:
+        outcome: Outcome = Unknown(reason="not tried")
+        for _ in range(_ROUNDS):
+            try:
+                result = await remote(activity, self.step(), self._booking.policy, f"{verb}: {self.plan.summary}")
+                outcome = result.outcome
+            except ActivityError as error:
+                outcome = Unknown(reason=why(error))
+            if isinstance(outcome, Unknown):
+                outcome = await self._find_out(find_out, None) 
+            if isinstance(outcome, Confirmed):
+                self._keep(outcome)
+            if not isinstance(outcome, Unknown) or not self.plan.capabilities.idempotent_create:
+                break
+        return outcome
+
+    async def _find_out(self, activity: Activity, provider_reference: str | None) -> Outcome:
+        """Looks for as long as the supplier may lag; Unknown if that shows nothing."""
+        budget_s = self.plan.capabilities.lookup_lag_s + self._booking.policy.find_out_margin_s
+        summary = f"Find out what became of: {self.plan.summary}"
+        try:
+            result = await persistent(activity, self.step(provider_reference), self._booking.policy, summary, budget_s)
+        except ActivityError as error:
+            return Unknown(reason=why(error))
+        return result.outcome
+
+    def _keep(self, outcome: Confirmed) -> None:
+        self.provider_reference = outcome.provider_reference
+        if outcome.price is not None:
+            self.price = outcome.price
