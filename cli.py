@@ -30,8 +30,6 @@ Data = Annotated[
 Port = typer.Option(min=1, max=65535, help="A free one unless set.", show_default=False)
 Json = Annotated[bool, typer.Option("--json", help="One machine-readable report instead of text.")]
 
-_GRACEFUL_SHUTDOWN_S = 10
-
 
 @app.command()
 def up(
@@ -78,6 +76,7 @@ def up(
         start_detached(directory, options)
     else:
         asyncio.run(run_stack(directory, options, background=background))
+        _leave(0)
 
 
 @app.command()
@@ -104,25 +103,10 @@ def api() -> None:
     """Serve the HTTP API."""
     settings = _settings()
 
-    import uvicorn
+    from api.serve import serve
 
-    from api.app import create_app
-
-    configuration = uvicorn.Config(
-        create_app(settings),
-        host=settings.api_host,
-        port=settings.api_port,
-        loop="uvloop",
-        http="httptools",
-        # Our middleware logs each request, with its correlation id.
-        access_log=False,
-        log_config=None,
-        server_header=False,
-        timeout_graceful_shutdown=_GRACEFUL_SHUTDOWN_S,
-    )
-    server = uvicorn.Server(configuration)
-    server.run()
-    _leave(0 if server.started else 1)
+    serve(settings)
+    _leave(0)
 
 
 @app.command()
@@ -132,6 +116,9 @@ def worker() -> None:
 
     import uvloop
 
+    from schema.logging import configure_logging
+
+    configure_logging(settings)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(_work(settings))
     _leave(0)
@@ -154,7 +141,6 @@ def migrate(to: Annotated[str, typer.Option(help="A revision, `head` or `base`."
     settings = _settings()
 
     from alembic.util import CommandError
-    from sqlalchemy.exc import OperationalError
 
     from store.migrate import migrate as migrate_database
 
@@ -162,8 +148,6 @@ def migrate(to: Annotated[str, typer.Option(help="A revision, `head` or `base`."
         migrate_database(str(settings.database_url), to)
     except CommandError as error:
         _fail(str(error))
-    except OperationalError as error:
-        _fail(f"the database cannot be used: {error.orig}")
 
 
 @app.command()
@@ -217,9 +201,11 @@ def demo(as_json: Json = False) -> None:
 @app.command()
 def audit(as_json: Json = False, data: Data = None) -> None:
     """Check every invariant on a live system: the one the settings name, else the embedded stack."""
+    settings = _settings_or_stack(data)
+
     from workers.audit import run_audit
 
-    _leave(run_audit(_settings_or_stack(data), as_json))
+    _leave(run_audit(settings, as_json))
 
 
 def _settings() -> Settings:
@@ -254,21 +240,29 @@ def main() -> None:
     try:
         app()
     except Exception as error:
-        code = _exit_code(error)
-        if code is None:
+        told = _in_words(error)
+        if told is None:
             raise
-        typer.echo(f"travelhub: {error}", err=True)
+        code, message = told
+        typer.echo(f"travelhub: {message}", err=True)
         _leave(code)
 
 
-def _exit_code(error: Exception) -> int | None:
-    """2 for settings, 1 for what the surroundings refuse, None for a fault of ours."""
+def _in_words(error: Exception) -> tuple[int, str] | None:
+    """Exit code and message: 2 for settings, 1 for what the surroundings refuse; None for a fault of ours."""
     from sandbox.supervisor import StackError
     from schema.settings import SettingsError
 
     if isinstance(error, SettingsError):
-        return 2
-    return 1 if isinstance(error, (StackError, OSError)) else None
+        return 2, str(error)
+    if isinstance(error, (StackError, OSError)):
+        return 1, str(error)
+    if "sqlalchemy" in sys.modules:
+        from sqlalchemy.exc import OperationalError
+
+        if isinstance(error, OperationalError):
+            return 1, f"the database cannot be used: {error.orig}"
+    return None
 
 
 if __name__ == "__main__":

@@ -184,7 +184,9 @@ class Payments:
             else:
                 await payments.in_doubt(connection, step.payment_id)
 
-    async def _captured(self, step: PaymentStep, attempt: Attempt, outcome: Confirmed | Rejected | Unknown) -> PaymentResult:
+    async def _captured(
+        self, step: PaymentStep, attempt: Attempt, outcome: Confirmed | Rejected | Unknown
+    ) -> PaymentResult:
         async with self._database.transaction() as connection:
             await attempts.finish(connection, attempt.key, outcome)
             if isinstance(outcome, Confirmed):

@@ -23,9 +23,5 @@ class Pricing:
             check = await self._vendors.supplier(item.supplier).price(item.supplier_state, step.correlation_id)
             if check.price is not None and (check.price != item.price or check.supplier_state is not None):
                 async with self._database.transaction() as connection:
-                    await items.repriced(
-                        connection, step.booking_id, step.item_no, check.price, check.supplier_state
-                    )
-            return ItemPrice(
-                item_no=step.item_no, price=check.price, expires_at=check.expires_at, reason=check.reason
-            )
+                    await items.repriced(connection, step.booking_id, step.item_no, check.price, check.supplier_state)
+            return ItemPrice(item_no=step.item_no, price=check.price, expires_at=check.expires_at, reason=check.reason)

@@ -7,7 +7,7 @@ from temporalio import activity
 
 from activities.failures import told_to_temporal
 from gateways.ports import PaymentRequest, ProviderRefund, Vendors
-from schema.errors import VendorUnavailable
+from schema.errors import OutcomeUnclear, VendorUnavailable
 from schema.outcomes import Confirmed, Outcome, Rejected, Unknown
 from schema.payments import RefundStatus, RefundStep
 from store import attempts, payments
@@ -96,9 +96,7 @@ class Refunds:
         async with self._database.transaction() as connection:
             await attempts.finish(connection, attempt.key, Confirmed(provider_reference=refund.provider_reference))
             if refund.status == "succeeded":
-                await payments.refund_succeeded(
-                    connection, step.key(), step.payment_id, refund.provider_reference
-                )
+                await payments.refund_succeeded(connection, step.key(), step.payment_id, refund.provider_reference)
             elif refund.status == "pending":
                 await payments.refund_accepted(connection, step.key(), step.payment_id, refund.provider_reference)
             else:
@@ -111,5 +109,6 @@ class Refunds:
             if isinstance(outcome, Rejected):
                 await payments.refund_failed(connection, step.key())
         if isinstance(outcome, Unknown):
-            return RefundStatus(kind="unknown", reason=outcome.reason)
+            # The same key is sent again for as long as the first call could still land: two partial refunds would both be granted.
+            raise OutcomeUnclear(outcome.reason)
         return RefundStatus(kind="failed", reason=outcome.message if isinstance(outcome, Rejected) else None)

@@ -97,7 +97,7 @@ class Reservations:
                 raise
             return await self._record(step, attempt, goal, outcome, state)
 
-    async def _what_earlier_tries_did(  # noqa: PLR0913  # what a look-up needs
+    async def _what_earlier_tries_did(  # what a look-up needs
         self,
         step: ItemStep,
         supplier: Supplier,

@@ -46,10 +46,10 @@ class Undoing:
             reference = step.provider_reference or item.provider_booking_ref
             for attempt in made:
                 reference = reference or attempt.provider_reference
-            in_doubt = [attempt for attempt in made if not _certainly_without_effect(attempt)]
+            supplier = self._vendors.supplier(item.supplier)
+            in_doubt = [attempt for attempt in made if not _certainly_without_effect(attempt, supplier)]
             if not in_doubt and reference is None:
                 return await self._finished(step, item, None)
-            supplier = self._vendors.supplier(item.supplier)
             if reference is None and not supplier.capabilities.lookup_by_reference:
                 raise CannotFindOut(f"{supplier.code} may have {in_doubt[0].reference} and cannot be asked")
             item = item.model_copy(update={"provider_booking_ref": reference})
@@ -106,6 +106,8 @@ class Undoing:
         return UndoResult(result=Undone(penalty=penalty))
 
 
-def _certainly_without_effect(attempt: Attempt) -> bool:
-    """`ready`: no call had an effect, and the tombstone lets none begin. Or one call, and a definite no."""
-    return attempt.status == "ready" or attempt.clean_refusal()
+def _certainly_without_effect(attempt: Attempt, supplier: Supplier) -> bool:
+    """`ready`: no call had an effect, and the tombstone lets none begin. Or one call, and a definite no; a supplier that must not
+    be called twice was called once, however often the activity ran."""
+    called_once = attempt.tries == 1 or not supplier.capabilities.idempotent_create
+    return attempt.status == "ready" or (attempt.status == "rejected" and called_once)

@@ -55,7 +55,7 @@ class RequestContext:
             await self._app(scope, receive, send_marked)
         except ClientDisconnect:
             status = status or _CLIENT_GONE
-        except Exception:  # the net under everything: logged, and answered without a word of it
+        except Exception:  # noqa: BLE001  # the net under everything: logged, and answered without a word of it
             _log.exception("unhandled_exception")
             if status == 0:
                 await problem(correlation_id, "internal_error", _ADVICE)(scope, receive, send_marked)

@@ -108,7 +108,15 @@ def _document(app: FastAPI) -> dict[str, Any]:
     _, definitions = models_json_schema([(model, "validation") for model in _BODIES], ref_template=_REF + "{model}")
     _, answers = models_json_schema([(Problem, "serialization")], ref_template=_REF + "{model}")
     schemas.update(definitions.get("$defs", {}) | answers.get("$defs", {}))
-    # FastAPI's own shape of a refusal, which we never answer.
+    _drop_unused_refusal(document, schemas)
+    return document
+
+
+def _drop_unused_refusal(document: dict[str, Any], schemas: dict[str, Any]) -> None:
+    """FastAPI adds a refusal of its own shape, which we never answer, to every route with parameters and without a 422."""
     for unused in ("HTTPValidationError", "ValidationError"):
         schemas.pop(unused, None)
-    return document
+    for path in document["paths"].values():
+        for operation in path.values():
+            if MEDIA_TYPE not in operation["responses"].get("422", {}).get("content", {MEDIA_TYPE: None}):
+                del operation["responses"]["422"]

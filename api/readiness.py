@@ -16,6 +16,8 @@ from store.valkey import Valkey
 
 _log = get_logger(__name__)
 _CHECK_S: Final = 1
+_START_S: Final = 10
+"""Opening a whole pool takes longer than asking one connection."""
 _REMEMBERED_S: Final = 5
 _NEEDED: Final = ("postgresql", "temporal")
 """Without Valkey we are slower and lose nothing: degraded, but ready."""
@@ -72,7 +74,7 @@ class Readiness:
         if self._started:
             return Health(status="started")
         async with self._asking:
-            found = await _check("postgresql", self._start)
+            found = await _check("postgresql", self._start, _START_S)
             self._started = found == "ok"
         return Health(status="started" if self._started else "unavailable", checks={"postgresql": found})
 
@@ -90,9 +92,9 @@ class WrongRevision(Exception):
     """The database is not at this release's revision; the message is for the answer."""
 
 
-async def _check(name: str, ask: Callable[[], Awaitable[object]]) -> str:
+async def _check(name: str, ask: Callable[[], Awaitable[object]], timeout_s: float = _CHECK_S) -> str:
     try:
-        async with asyncio.timeout(_CHECK_S):
+        async with asyncio.timeout(timeout_s):
             await ask()
     except WrongRevision as error:
         return str(error)

@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 import structlog
 
 from gateways.airports import place_of
-from gateways.duffel_wire import OK_STATUSES, DuffelWire, data_of, error_code, refused, rejection
+from gateways.duffel_wire import OK_STATUSES, DuffelWire, data_of, error_code, error_type, refused
 from gateways.fields import Fields, kept_text, required_text
 from gateways.found import found_offers
 from gateways.http import FIRST_SERVER_ERROR, Answer, Call, VendorHttp, before_effect, outcome_of, path_segment
@@ -138,7 +138,7 @@ class DuffelCars:
         }
         answer = await self._wire.send(call, "POST", "/cars/bookings", data)
         if answer.status not in OK_STATUSES:
-            return refused(answer, books_once=False), state
+            return _rate_refused(answer, refused(answer, books_once=False)), state
         booking = _reservation(data_of(answer, "car booking"))
         confirmed = Confirmed(
             provider_reference=booking.provider_reference, price=booking.price, record_locator=booking.record_locator
@@ -148,8 +148,7 @@ class DuffelCars:
     async def _quote_for(self, call: Call, request: ReservationRequest) -> SupplierState | Rejected:
         answer = (await self._quote(call, request.supplier_state)).no_server_error()
         if answer.status in RATE_IS_DEAD:
-            refusal = rejection(error_code(answer))
-            return refusal if refusal.code != "vendor_rejected" else refusal.model_copy(update={"code": "sold_out"})
+            return Rejected(code="sold_out", message=f"{CODE}: the rate is gone: {error_code(answer)}")
         quote = data_of(answer, "car quote")
         price = _price(quote)
         if price != request.price:
@@ -197,6 +196,17 @@ def _found(rate: Fields, request: SearchRequest, expires_at: datetime) -> FoundO
         ),
         supplier_state={"rate_id": rate.text("id"), "payment_type": payment_type},
     )
+
+
+def _rate_refused(answer: Answer, outcome: Outcome) -> Outcome:
+    """No code for a sold-out car is known; Duffel's type for "not in a state to do this" can mean nothing else of a rate."""
+    if (
+        isinstance(outcome, Rejected)
+        and outcome.code == "vendor_rejected"
+        and error_type(answer) == "invalid_state_error"
+    ):
+        return outcome.model_copy(update={"code": "sold_out"})
+    return outcome
 
 
 def _price(document: Fields) -> Money:

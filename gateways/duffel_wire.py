@@ -58,14 +58,23 @@ def data_of(answer: Answer, what: str) -> Fields:
 
 def error_code(answer: Answer) -> str | None:
     """The first error's code; None where the body is not Duffel's own, such as a load balancer's page."""
+    return _first_error(answer, "code")
+
+
+def error_type(answer: Answer) -> str | None:
+    """The first error's type (schema ErrorType); None where the body is not Duffel's own."""
+    return _first_error(answer, "type")
+
+
+def _first_error(answer: Answer, name: str) -> str | None:
     try:
         document = answer.json()
     except VendorContractBroken:
         return None
     errors = document.get("errors") if is_object(document) else None
     first = errors[0] if is_list(errors) and errors else None
-    code = first.get("code") if is_object(first) else None
-    return code if isinstance(code, str) else None
+    value = first.get(name) if is_object(first) else None
+    return value if isinstance(value, str) else None
 
 
 def rejection(code: str | None) -> Rejected:

@@ -11,11 +11,13 @@ before it closed, and Temporal is the only one that retries.
 import asyncio
 import logging
 import math
+import ssl
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from functools import cache
 from typing import Literal, TypeVar
 from urllib.parse import quote
 
@@ -106,6 +108,12 @@ def retry_after_s(headers: httpx.Headers, now: datetime) -> float | None:
     return min(max(wait_s, 0.0), MAX_RETRY_AFTER_S) if math.isfinite(wait_s) else None
 
 
+@cache
+def _tls() -> ssl.SSLContext:
+    """Shared: reading the certificates takes some 50 ms."""
+    return httpx.create_ssl_context()
+
+
 class VendorHttp:
     """The connection pool of one vendor: apart from the others', so that a slow vendor cannot use up their connections."""
 
@@ -125,6 +133,7 @@ class VendorHttp:
         self._read_timeout_s = read_timeout_s
         self._client = httpx.AsyncClient(
             transport=transport,
+            verify=_tls(),
             # The one deadline of a call is set around it as a whole; read and write have none of their own.
             timeout=httpx.Timeout(None, connect=CONNECT_TIMEOUT_S, pool=CONNECT_TIMEOUT_S),
             limits=httpx.Limits(

@@ -1,7 +1,8 @@
 """The ports: what the house asks of a vendor, in our own words. One file per vendor implements one of them.
 
-Creates (`hold`, `confirm`, `book`, `authorise`, `capture`, `refund`) return outcomes; they raise VendorUnavailable only when the
-call had no effect for certain. Reads and undos raise VendorUnavailable, OutcomeUnclear or VendorContractBroken, all of which may be tried again.
+Creates (`hold`, `confirm`, `book`, `authorise`, `capture`, `refund`) return outcomes; they raise VendorUnavailable only when
+the call had no effect for certain. Reads and undos raise VendorUnavailable, OutcomeUnclear or VendorContractBroken, all of
+which may be tried again.
 """
 
 from datetime import datetime

@@ -211,6 +211,8 @@ class RapidHotels:
         if href(created, "complete_payment_session"):
             return Unknown(reason=f"{VENDOR}: the payment is challenged"), kept
         resume = link(created, "resume")
+        if hold and resume is None:
+            return Unknown(reason=f"{VENDOR}: created, but without a link to resume it"), kept
         return Confirmed(
             provider_reference=itinerary_id, expires_at=resume.moment_or_none("expires") if resume else None
         ), kept

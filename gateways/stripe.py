@@ -6,10 +6,11 @@ found by our ids, which Stripe keeps as metadata.
 
 from datetime import UTC, datetime, timedelta
 
+import orjson
 import stripe
 from stripe.params import PaymentIntentListParams
 
-from gateways.fields import Fields, is_object
+from gateways.fields import Fields
 from gateways.http import VendorHttp
 from gateways.ports import PaymentEvent, PaymentRequest, ProviderPayment, ProviderRefund
 from gateways.stripe_documents import authorisation_of, money_of, payment_of, refund_of
@@ -150,11 +151,8 @@ class StripePayments:
     async def get_refund(self, provider_reference: str, correlation_id: str) -> ProviderRefund:
         """GET /v1/refunds/{id}."""
         call = self._http.booking("get_refund", correlation_id)
-        try:
-            with stripe_call(call, reading=True):
-                refund = await self._stripe.v1.refunds.retrieve_async(provider_reference)
-        except Refusal as refusal:
-            raise VendorContractBroken(f"{VENDOR}: get_refund: {refusal.code}") from None
+        with stripe_call(call, reading=True):
+            refund = await self._stripe.v1.refunds.retrieve_async(provider_reference)
         return refund_of(document(refund, "refund"))
 
     async def find(self, payment_id: str, since: datetime, correlation_id: str) -> ProviderPayment | None:
@@ -172,7 +170,7 @@ class StripePayments:
         for _ in range(MAX_PAGES):
             with stripe_call(call, reading=True):
                 page = await self._stripe.v1.payment_intents.list_async(query)
-            listed = Fields.of(VENDOR, "payment intents", page.last_response.data if page.last_response else None)
+            listed = document(page, "payment intents")
             intents = listed.objects("data")
             for intent in intents:
                 if _kept(intent, "payment_id") == payment_id:
@@ -189,7 +187,7 @@ class StripePayments:
         call = self._http.booking("find_refund", correlation_id)
         with stripe_call(call, reading=True):
             page = await self._stripe.v1.refunds.list_async({"payment_intent": payment_reference, "limit": PAGE_SIZE})
-        listed = Fields.of(VENDOR, "refunds", page.last_response.data if page.last_response else None)
+        listed = document(page, "refunds")
         for refund in listed.objects("data"):
             if _kept(refund, "key") == idempotency_key:
                 return refund_of(refund)
@@ -200,28 +198,26 @@ class StripePayments:
     def parse_webhook(self, body: bytes, signature: str) -> PaymentEvent:
         """Checks Stripe-Signature (HMAC-SHA256, 300 s tolerance), then picks our ids from the object's metadata."""
         try:
-            event = self._stripe.construct_event(body, signature, self._webhook_secret, WEBHOOK_TOLERANCE_S)
-        except stripe.SignatureVerificationError:
+            stripe.WebhookSignature.verify_header(body, signature, self._webhook_secret, WEBHOOK_TOLERANCE_S)
+        except (stripe.SignatureVerificationError, UnicodeDecodeError):
             raise Malformed("the webhook's signature does not match", code="invalid_signature") from None
-        except ValueError:
+        try:
+            event = Fields.of(VENDOR, "event", orjson.loads(body))
+            about = event.object("data").object("object")
+            ids = about.object_or_none("metadata")
+            return PaymentEvent(
+                event_id=event.text("id"),
+                type=event.text("type"),
+                payment_id=ids.text_or_none("payment_id") if ids else None,
+                booking_id=ids.text_or_none("booking_id") if ids else None,
+            )
+        except (orjson.JSONDecodeError, VendorContractBroken):
             raise Malformed("the webhook's body is not an event", code="malformed_json") from None
-        values = event.data.object
-        metadata = values.get("metadata")
-        ids = Fields(VENDOR, "webhook", metadata if is_object(metadata) else {})
-        return PaymentEvent(
-            event_id=event.id,
-            type=event.type,
-            payment_id=ids.text_or_none("payment_id"),
-            booking_id=ids.text_or_none("booking_id"),
-        )
 
     async def _intent(self, operation: str, reference: str, correlation_id: str) -> Fields:
         call = self._http.booking(operation, correlation_id)
-        try:
-            with stripe_call(call, reading=True):
-                intent = await self._stripe.v1.payment_intents.retrieve_async(reference, {"expand": ["latest_charge"]})
-        except Refusal as refusal:
-            raise VendorContractBroken(f"{VENDOR}: {operation}: {refusal.code}") from None
+        with stripe_call(call, reading=True):
+            intent = await self._stripe.v1.payment_intents.retrieve_async(reference, {"expand": ["latest_charge"]})
         return document(intent, "payment intent")
 
     async def _refused_capture(self, request: PaymentRequest, reference: str, refusal: Refusal) -> Outcome:
@@ -252,7 +248,9 @@ class StripePayments:
         if refusal.status == NOT_FOUND:
             return rejected(refusal)
         try:
-            return _voided(await self._intent("void_refused", reference, request.correlation_id))
+            intent = await self._intent("void_refused", reference, request.correlation_id)
+            # Still reserved: the refusal stands. Anything else than an end of the payment stays unknown.
+            return rejected(refusal) if intent.text("status") == "requires_capture" else _voided(intent)
         except (OutcomeUnclear, VendorContractBroken) as error:
             return Unknown(reason=error.message)
 

@@ -7,7 +7,6 @@ import logging
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
 
 import stripe
 
@@ -49,14 +48,15 @@ class PooledTransport(stripe.HTTPClient):
         await self._http.aclose()
 
 
-@dataclass(frozen=True)
 class Refusal(Exception):
     """Stripe's definite no: nothing was done by this call."""
 
-    status: int | None
-    code: str | None
-    decline_code: str | None
-    param: str | None
+    def __init__(self, status: int | None, code: str | None, decline_code: str | None, param: str | None) -> None:
+        super().__init__(code)
+        self.status = status
+        self.code = code
+        self.decline_code = decline_code
+        self.param = param
 
 
 @contextmanager
@@ -65,7 +65,8 @@ def stripe_call(call: Call, *, reading: bool = False) -> Generator[None, None, N
 
     Raises Refusal for a definite no, VendorUnavailable for 409, 429 and refused credentials, LostAnswer for a 5xx (a 500 is
     replayed under its key for 24 h, so it stays unknown), VendorContractBroken for an unreadable answer, InvariantBroken if a key
-    was used for two different requests. A read (`reading`) has no effect, so that its 5xx is VendorUnavailable.
+    was used for two different requests. A read (`reading`) has no effect: its 5xx is VendorUnavailable, its refusal
+    VendorContractBroken, because we only read what Stripe has named to us.
     """
     token = _call.set(call)
     try:
@@ -73,7 +74,10 @@ def stripe_call(call: Call, *, reading: bool = False) -> Generator[None, None, N
     except stripe.IdempotencyError as error:
         raise InvariantBroken(f"{VENDOR}: one idempotency key was used for two different requests") from error
     except stripe.StripeError as error:
-        raise _translated(call, error, reading=reading) from None
+        translated = _translated(call, error, reading=reading)
+        if reading and isinstance(translated, Refusal):
+            translated = VendorContractBroken(f"{VENDOR}: {call.operation}: {translated.code or translated.status}")
+        raise translated from None
     finally:
         _call.reset(token)
 
@@ -101,9 +105,9 @@ def _translated(call: Call, error: stripe.StripeError, *, reading: bool) -> Exce
     return VendorContractBroken(f"{VENDOR}: {told}: the answer cannot be read")
 
 
-def document(answer: stripe.StripeObject | stripe.ListObject[stripe.PaymentIntent] | None, what: str) -> Fields:
+def document(answer: stripe.StripeObject, what: str) -> Fields:
     """The JSON an object of the library was made from."""
-    response = answer.last_response if answer is not None else None
+    response = answer.last_response
     return Fields.of(VENDOR, what, response.data if response is not None else None)
 
 

@@ -27,7 +27,7 @@ from sandbox.stack_ports import choose_ports
 from sandbox.stack_process import describe_exit, spawn
 from sandbox.stack_state import PartRecord, StackState, choose_socket_directory, find_data_directory
 from sandbox.stack_temporal import Synchronous, TemporalProbe
-from sandbox.supervisor import Say, StackError, Supervised, Supervisor, end_of
+from sandbox.supervisor import Say, StackError, Supervised, Supervisor, end_of, side_by_side
 from schema.settings import Settings
 
 MAX_WORKERS: Final = 8
@@ -115,13 +115,14 @@ class Stack:
         self._prepare()
         options, state = self._options, self.state
         probe = TemporalProbe(state.temporal_address)
-        await self._supervisor.start(*server_parts(state, probe, options.temporal_synchronous, self._say))
+        servers = server_parts(state, probe, options.temporal_synchronous, self._say)
+        vendors = [sandbox_part(state, options.seed, with_webhooks=options.api)] if options.vendors else []
+        await self._supervisor.start(*servers, *vendors)
         if options.migrate:
-            await self._set_up()
-        if options.vendors:
-            await self._supervisor.start(sandbox_part(state, options.seed, with_webhooks=options.api))
-        own = worker_parts(state, probe, options.workers)
-        await self._supervisor.start(*own, *([api_part(state)] if options.api else []))
+            await side_by_side(self._migrate(), self._bootstrap())
+        own = [*worker_parts(state, probe, options.workers), *([api_part(state)] if options.api else [])]
+        tokens = [mint_tokens(state)] if options.migrate else []
+        await side_by_side(self._supervisor.start(*own), *tokens)
         state.ready = True
         self._record()
 
@@ -165,17 +166,13 @@ class Stack:
         _turn_over_logs(self._state.logs)
         self._state.save()
 
-    async def _set_up(self) -> None:
+    async def _bootstrap(self) -> None:
         from workers.bootstrap import BootstrapError, bootstrap  # noqa: PLC0415
 
-        settings = self.settings()
         try:
-            async with asyncio.TaskGroup() as group:
-                group.create_task(self._migrate())
-                group.create_task(bootstrap(settings))
-        except* (StackError, BootstrapError) as failures:
-            raise StackError(str(failures.exceptions[0])) from None
-        await mint_tokens(self.state)
+            await bootstrap(self.settings())
+        except BootstrapError as error:
+            raise StackError(str(error)) from None
 
     async def _migrate(self) -> None:
         """As a process, like in production, with a log like the others."""
@@ -217,7 +214,7 @@ def _end_leftovers(before: StackState, say: Say) -> None:
     for name, part in before.parts.items():
         if part.pid is None or name == "postgres":
             continue
-        with contextlib.suppress(psutil.NoSuchProcess):
+        with contextlib.suppress(psutil.NoSuchProcess, psutil.AccessDenied):
             process = psutil.Process(part.pid)
             if process.create_time() != part.created_at:
                 continue  # the pid is someone else's now

@@ -12,6 +12,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import IO, Final
 
+import psutil
 from rich.console import Console
 from rich.table import Table
 
@@ -142,12 +143,20 @@ def stop_detached(data: Path) -> None:
     if holder == 0:
         raise StackError(f"the stack in {data} is only just starting; try again in a moment")
     os.kill(holder, signal.SIGTERM)
-    if _wait_until(lambda: lock_holder(data) is None, say, f"waiting for the stack (pid {holder}) to stop"):
+    if _wait_until(lambda: not _runs(holder), say, f"waiting for the stack (pid {holder}) to stop"):
         say("stopped")
         return
     # Its children are tied to it: they end with it.
     os.kill(holder, signal.SIGKILL)
     say(f"the stack (pid {holder}) did not stop within {_DOWN_TIMEOUT_S} s and was killed")
+
+
+def _runs(pid: int) -> bool:
+    """A zombie has ended, though nobody may ever collect it."""
+    try:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
 
 
 def _wait_until(condition: Callable[[], bool], say: Say, doing: str) -> bool:
@@ -175,19 +184,19 @@ def show_status(data: Path) -> bool:
 
 def show(state: StackState, console: Console) -> None:
     """The one table of parts, where they listen and where they log; below it the demo tokens."""
-    table = Table(title=f"TravelHub in {state.data}", title_justify="left", caption_justify="left")
+    table = Table(title=f"TravelHub in {state.data}", title_justify="left")
     for column in ("part", "where", "pid", "state", "log"):
         table.add_column(column, overflow="fold")
     addresses = _addresses(state)
     for name, part in state.parts.items():
         pid = str(part.pid) if part.pid is not None else "-"
         table.add_row(name, addresses.get(name, "task queue bookings"), pid, _condition(part), _short(part.log))
-    if "api" in state.parts:
-        table.caption = (
-            f"demo client token: {state.tokens.client}\noperator token: {state.tokens.operator}\n"
-            f"They open this sandbox only, and are kept in {_short(StackState.path(state.data))}."
-        )
     console.print(table)
+    if "api" in state.parts:
+        say = say_on(console, with_time=False)
+        say(f"demo client token: {state.tokens.client}")
+        say(f"operator token:    {state.tokens.operator}")
+        say(f"They open this sandbox only, and are kept in {_short(StackState.path(state.data))}.")
 
 
 def _addresses(state: StackState) -> dict[str, str]:

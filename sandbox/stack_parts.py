@@ -68,7 +68,7 @@ def worker_parts(state: StackState, probe: TemporalProbe, count: int) -> list[Pa
             environment=own_environment(state),
             log=state.logs / f"{name}.log",
             ready=lambda pid: probe.polls(pid, TASK_QUEUE),
-            stop_timeout_s=20,
+            stop_timeout_s=25,  # it lets activities finish for up to 20 s
         )
         for name in names
     ]

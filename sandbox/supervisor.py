@@ -11,7 +11,7 @@ import contextlib
 import logging
 import signal
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -232,12 +232,7 @@ class Supervisor:
         """Starts these side by side; returns when all are ready. Their order here counts for stopping."""
         for part in parts:
             self._parts[part.name] = Supervised(part, self._say, self._on_change)
-        try:
-            async with asyncio.TaskGroup() as group:
-                for part in parts:
-                    group.create_task(self._parts[part.name].start())
-        except* StackError as failures:
-            raise _first(failures) from None
+        await side_by_side(*(self._parts[part.name].start() for part in parts))
 
     async def stop(self) -> None:
         """Stops every part, the one started last first."""
@@ -256,6 +251,16 @@ class Supervisor:
         if name not in self._parts:
             raise StackError(f"there is no {name!r} in this stack; there are: {', '.join(self._parts)}")
         return self._parts[name]
+
+
+async def side_by_side(*work: Coroutine[object, object, None]) -> None:
+    """Runs these at once; the first StackError ends the others and is the one that is told."""
+    try:
+        async with asyncio.TaskGroup() as group:
+            for piece in work:
+                group.create_task(piece)
+    except* StackError as failures:
+        raise _first(failures) from None
 
 
 def _first(failures: ExceptionGroup[StackError]) -> StackError:

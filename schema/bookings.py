@@ -144,6 +144,8 @@ class Resolution(Message):
     action: Literal["retry", "confirmed_at_vendor", "settled_by_hand", "write_off"]
     """`retry`: try by machine again. `confirmed_at_vendor`: the effect exists, here is the vendor's reference. `settled_by_hand`:
     no effect is left. `write_off`: an effect may be left; we bear it."""
+    reference: str | None = None
+    """Which of the case's effects; needed where there are several, except for `retry`, which is for all."""
     provider_reference: str | None = None
     operator: str
     note: str

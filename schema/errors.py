@@ -176,6 +176,7 @@ REFUSALS: dict[str, Refusal] = {
         Refusal("not_cancellable", 409, "The booking cannot be cancelled in its state"),
         Refusal("quote_invalid", 409, "The cancellation token is unknown, expired or for an older state"),
         Refusal("case_not_open", 409, "The review case is not open"),
+        Refusal("effect_not_named", 422, "The case has several effects, or not this one: name the one that is settled"),
         Refusal("invalid_signature", 400, "The webhook's signature does not match"),
         Refusal("service_unavailable", 503, "A part of the service is away"),
         Refusal("too_busy", 503, "Too many bookings are being worked on; try again soon"),

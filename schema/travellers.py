@@ -19,7 +19,7 @@ class Traveller(ClientMessage):
     gender: Literal["m", "f"]
     date_of_birth: date
     email: Annotated[EmailStr, Field(max_length=254)]
-    phone_number: Annotated[str, Field(pattern=r"^\+[1-9]\d{6,14}$", examples=["+442080160509"])]
+    phone_number: Annotated[str, Field(pattern=r"^\+[1-9][0-9]{6,14}$", examples=["+442080160509"])]
 
 
 class CardPayment(ClientMessage):

@@ -78,7 +78,9 @@ async def finish(connection: AsyncConnection, key: str, outcome: PaymentOutcome)
     replaceable = ["calling", "ready", "unknown"]
     if isinstance(outcome, Confirmed):
         replaceable += ["rejected", "confirmed"]
-    status = {Confirmed: "confirmed", Rejected: "rejected", Unknown: "unknown", ActionRequired: "unknown"}[type(outcome)]
+    status = {Confirmed: "confirmed", Rejected: "rejected", Unknown: "unknown", ActionRequired: "unknown"}[
+        type(outcome)
+    ]
     values: dict[str, object] = {
         "status": status,
         "outcome": outcome.model_dump(mode="json"),

@@ -209,7 +209,7 @@ async def _check_same(connection: AsyncConnection, change: StateChange) -> None:
         )
 
 
-async def _append_event(  # noqa: PLR0913  # one row of six columns
+async def _append_event(  # one row of six columns
     connection: AsyncConnection,
     client_id: str,
     booking_id: str,

@@ -45,9 +45,7 @@ async def close_case(connection: AsyncConnection, resolution: Resolution) -> Non
 
 
 async def get(connection: AsyncConnection, case_id: str) -> StoredCase | None:
-    row = (
-        await connection.execute(select(review_cases).where(review_cases.c.id == case_id))
-    ).mappings().one_or_none()
+    row = (await connection.execute(select(review_cases).where(review_cases.c.id == case_id))).mappings().one_or_none()
     return None if row is None else _case(row)
 
 

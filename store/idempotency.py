@@ -10,7 +10,6 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from schema.model import Message
 from schema.tables import idempotency_keys
 
-
 _ABANDONED_AFTER = timedelta(seconds=60)
 """Longer than any request takes: whoever claimed the key has died. The work itself is idempotent, so it may be done again."""
 

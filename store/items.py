@@ -28,7 +28,7 @@ async def repriced(
     await _change(connection, booking_id, item_no, values)
 
 
-async def reserved(  # noqa: PLR0913  # what an answer carries
+async def reserved(  # what an answer carries
     connection: AsyncConnection,
     booking_id: str,
     item_no: int,

@@ -38,7 +38,7 @@ class StoredRefund(Message):
     amount: Money
 
 
-async def ensure(  # noqa: PLR0913  # a row
+async def ensure(  # a row
     connection: AsyncConnection, payment_id: str, booking_id: str, generation: int, provider: str, currency: str
 ) -> None:
     statement = insert(payments).values(
@@ -81,9 +81,7 @@ async def authorised(connection: AsyncConnection, payment_id: str, amount: Money
 async def action_required(connection: AsyncConnection, payment_id: str, provider_reference: str) -> None:
     payment = await _locked(connection, payment_id)
     if payment.state in (PaymentState.CREATED, PaymentState.IN_DOUBT):
-        await _change(
-            connection, payment_id, state=PaymentState.ACTION_REQUIRED, provider_reference=provider_reference
-        )
+        await _change(connection, payment_id, state=PaymentState.ACTION_REQUIRED, provider_reference=provider_reference)
 
 
 async def declined(connection: AsyncConnection, payment_id: str, message: str) -> None:
@@ -186,7 +184,9 @@ async def _locked(connection: AsyncConnection, payment_id: str) -> StoredPayment
 
 
 async def _change(connection: AsyncConnection, payment_id: str, **values: object) -> None:
-    await connection.execute(update(payments).where(payments.c.id == payment_id).values(**values, updated_at=func.now()))
+    await connection.execute(
+        update(payments).where(payments.c.id == payment_id).values(**values, updated_at=func.now())
+    )
 
 
 async def _post(connection: AsyncConnection, payment: StoredPayment, effect: str, lines: dict[str, int]) -> None:

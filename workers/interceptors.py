@@ -44,11 +44,17 @@ class _Observed(ActivityInboundInterceptor):
     async def _with_heartbeat(self, work: Awaitable[object], info: activity.Info) -> object:
         if info.is_local or info.heartbeat_timeout is None:
             return await work
-        beating = asyncio.create_task(_beat(info.heartbeat_timeout.total_seconds() / _BEATS_PER_TIMEOUT))
+        interval_s = info.heartbeat_timeout.total_seconds() / _BEATS_PER_TIMEOUT
+        beating = asyncio.create_task(_beat(interval_s), name=heartbeat_name(info))
         try:
             return await work
         finally:
             beating.cancel()
+
+
+def heartbeat_name(info: activity.Info) -> str:
+    """Name of the task that beats for one attempt; the tests that play a dead worker stop it by this name."""
+    return f"heartbeat {info.workflow_id} {info.activity_id} {info.attempt}"
 
 
 async def _beat(interval_s: float) -> None:

@@ -103,7 +103,9 @@ class BookingWorkflow:
         self._checkpoint()
         await self.saga.record(BookingState.RESERVING, total=self.total)
         holds = [item for item in self._wanted() if item.plan.hold]
-        instant = sorted((item for item in self._wanted() if not item.plan.hold), key=lambda item: not item.plan.refundable)
+        instant = sorted(
+            (item for item in self._wanted() if not item.plan.hold), key=lambda item: not item.plan.refundable
+        )
         for item in holds:
             self.compensation.register(item)
         # All are awaited, also after one has failed: an answer that nobody waits for is an Unknown for no reason.
@@ -178,7 +180,9 @@ class BookingWorkflow:
         """The traveller wants none of it; granted until the money is being taken."""
         if self.pivoting and not self.saga.cancel_requested:
             raise ApplicationError(
-                f"the booking is {self.saga.state.value} and cannot be stopped any more", type="not_cancellable", non_retryable=True
+                f"the booking is {self.saga.state.value} and cannot be stopped any more",
+                type="not_cancellable",
+                non_retryable=True,
             )
         self._wish_to_cancel()
         return Accepted(state=self.saga.state, message="everything done so far will be undone")
@@ -274,8 +278,9 @@ class BookingWorkflow:
         if isinstance(outcome, Confirmed):
             self._no_more_than_agreed()
         elif item.plan.required:
-            code, message = (outcome.code, outcome.message) if isinstance(outcome, Rejected) else ("outcome_not_found_out", outcome.reason)
-            raise SagaFailed(code, f"{item.plan.summary}: {message}")
+            if isinstance(outcome, Rejected):
+                raise SagaFailed(outcome.code, f"{item.plan.summary}: {outcome.message}")
+            raise SagaFailed("outcome_not_found_out", f"{item.plan.summary}: {outcome.reason}")
         else:
             await self._leave_out(item)
 
@@ -287,11 +292,19 @@ class BookingWorkflow:
 
     async def _ask_what_happened(self, item: Item, outcome: Unknown) -> Outcome:
         """Nobody can look it up: an operator can ask the supplier, for as long as the other holds live."""
+        self.saga.say(f"Waiting until a late answer of {item.plan.supplier} can no longer come, then asking an operator")
+        await workflow.sleep(item.plan.tombstone_s)
         deadlines = [other.deadline for other in self._wanted() if other.deadline is not None]
-        if self.payment is not None and self.payment.reserved is not None and self.payment.reserved.expires_at is not None:
+        if (
+            self.payment is not None
+            and self.payment.reserved is not None
+            and self.payment.reserved.expires_at is not None
+        ):
             deadlines.append(self.payment.reserved.expires_at)
         seconds = [(deadline - workflow.now()).total_seconds() for deadline in deadlines]
-        patience_s = max(0.0, min(seconds) - self.plan.policy.hold_margin_s) if seconds else self.plan.policy.consent_timeout_s
+        patience_s = (
+            max(0.0, min(seconds) - self.plan.policy.hold_margin_s) if seconds else self.plan.policy.consent_timeout_s
+        )
         resolution = await self.saga.ask_operator(
             f"nobody can say whether {item.plan.supplier} has booked: {item.plan.summary}",
             [item.outstanding(outcome.reason)],

@@ -86,7 +86,11 @@ class CancellationWorkflow:
             try:
                 # Interleaves with the main task's deadline and with a second `quote`: the later answer stands.
                 self.quoted = await persistent(
-                    Cancelling.quote_cancellation, request, self.plan.policy, "Ask what cancelling costs", _QUOTE_BUDGET_S
+                    Cancelling.quote_cancellation,
+                    request,
+                    self.plan.policy,
+                    "Ask what cancelling costs",
+                    _QUOTE_BUDGET_S,
                 )
             except ActivityError as error:
                 raise ApplicationError(why(error), type="vendor_unavailable", non_retryable=True) from error
@@ -99,7 +103,9 @@ class CancellationWorkflow:
         if quote is None or wish.fee != quote.fee or workflow.now() > quote.expires_at + timedelta(seconds=1):
             raise ApplicationError("that fee is not on offer", type="quote_invalid", non_retryable=True)
         self.accepted = wish
-        return Accepted(state=BookingState.CANCELLING, message=f"cancelled for {quote.fee}; {quote.refund} will be paid back")
+        return Accepted(
+            state=BookingState.CANCELLING, message=f"cancelled for {quote.fee}; {quote.refund} will be paid back"
+        )
 
     @workflow.update
     def resolve(self, resolution: Resolution) -> Accepted:

@@ -51,8 +51,10 @@ class Compensation:
 
     async def undo_one(self, entry: Item | Payment) -> Outstanding | None:
         """Undoes one part of a trip that goes on without it."""
+        if entry not in self._stack:
+            return None
         outstanding = await self._undo(entry)
-        if outstanding is None and entry in self._stack:
+        if outstanding is None:
             self._stack.remove(entry)
         return outstanding
 
@@ -75,7 +77,9 @@ class Compensation:
                 break
             waiting, self._late = self._late, []
             longest_s = max(self._tombstone_s(entry) for entry in waiting)
-            self._saga.say(f"Nothing is found at {len(waiting)} vendor(s); looking again until a late effect cannot come any more")
+            self._saga.say(
+                f"Nothing is found at {len(waiting)} vendor(s); looking again until a late effect cannot come any more"
+            )
             await workflow.sleep(longest_s / _LOOKS)
             for entry in waiting:
                 outstanding = await self._undo(entry)
@@ -90,6 +94,9 @@ class Compensation:
 
     async def settle(self, left: list[Outstanding], going_on: BookingState | None) -> None:
         """Until nothing is outstanding: an operator says how each review case goes on. None: the booking is settled already."""
+        if any(self._nobody_can_look(outstanding.entry) for outstanding in left):
+            # What an operator finds at the supplier is only final once a call under way can no longer land.
+            await workflow.sleep(max(self._tombstone_s(outstanding.entry) for outstanding in left))
         while left:
             effects = [outstanding.effect() for outstanding in left]
             names = ", ".join(f"{effect.step} at {effect.vendor}" for effect in effects)
@@ -100,17 +107,21 @@ class Compensation:
             left = await self._resolved(left, resolution)
 
     async def _resolved(self, left: list[Outstanding], resolution: Resolution) -> list[Outstanding]:
-        if resolution.action in ("settled_by_hand", "write_off"):
-            self._stack = []
-            return []
+        """What is still outstanding after the operator's word on one effect, or on all."""
         again: list[Outstanding] = []
         for outstanding in left:
             entry = outstanding.entry
+            meant = resolution.reference in (None, outstanding.effect().reference)
+            if not meant:
+                again.append(outstanding)
+                continue
+            if resolution.action in ("settled_by_hand", "write_off"):
+                continue
             if resolution.action == "confirmed_at_vendor" and isinstance(entry, Item):
                 entry.provider_reference = resolution.provider_reference
-            problem = await self._undo(entry)
-            if problem is not None:
-                again.append(problem)
+            still = await self._undo(entry)
+            if still is not None:
+                again.append(still)
         return again + await self.look_again()
 
     async def _undo(self, entry: Item | Payment) -> Outstanding | None:
@@ -133,6 +144,10 @@ class Compensation:
     async def _refund(self, payment: Payment, amount: Money) -> Outstanding | None:
         await self._saga.record(BookingState.REFUND_PENDING, waiting_for="provider: the refund")
         return await give_back(self._plan, payment, amount)
+
+    @staticmethod
+    def _nobody_can_look(entry: Item | Payment) -> bool:
+        return isinstance(entry, Item) and not entry.plan.capabilities.lookup_by_reference
 
     def _tombstone_s(self, entry: Item | Payment) -> float:
         return entry.plan.tombstone_s if isinstance(entry, Item) else self._plan.payment_tombstone_s

@@ -55,8 +55,10 @@ class Item:
 
     async def find_out(self, provider_reference: str | None = None) -> Outcome:
         """Once more, perhaps with what an operator found out."""
-        activity = Reservations.find_out_confirm if self.held else (
-            Reservations.find_out_hold if self.plan.hold else Reservations.find_out_book
+        activity = (
+            Reservations.find_out_confirm
+            if self.held
+            else (Reservations.find_out_hold if self.plan.hold else Reservations.find_out_book)
         )
         outcome = await self._find_out(activity, provider_reference)
         if isinstance(outcome, Confirmed):
@@ -76,7 +78,9 @@ class Item:
     def hold_is_over(self) -> bool:
         """Whether the hold ends so soon that it must be treated as gone."""
         margin = timedelta(seconds=self._booking.policy.hold_margin_s)
-        return self.held and not self.confirmed and self.deadline is not None and workflow.now() + margin >= self.deadline
+        return (
+            self.held and not self.confirmed and self.deadline is not None and workflow.now() + margin >= self.deadline
+        )
 
     def outstanding(self, problem: str) -> OutstandingEffect:
         """How a review case names it."""
@@ -109,7 +113,7 @@ class Item:
             except ActivityError as error:
                 outcome = Unknown(reason=why(error))
             if isinstance(outcome, Unknown):
-                outcome = await self._find_out(find_out, None) 
+                outcome = await self._find_out(find_out, None)
             if isinstance(outcome, Confirmed):
                 self._keep(outcome)
             if not isinstance(outcome, Unknown) or not self.plan.capabilities.idempotent_create:

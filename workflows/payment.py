@@ -79,7 +79,9 @@ class Payment:
                 lambda seen=seen: self.news > seen or saga.cancel_requested, min(policy.payment_poll_s, remaining_s)
             )
             try:
-                result = await remote(Payments.look_at_authorisation, step, policy, "See how the card's authentication stands")
+                result = await remote(
+                    Payments.look_at_authorisation, step, policy, "See how the card's authentication stands"
+                )
             except ActivityError:
                 continue  # the provider is away: the deadline still ends this
             if isinstance(result.outcome, Confirmed | Rejected):
@@ -110,7 +112,9 @@ class Payment:
             retry_initial_s=self._plan.policy.retry_initial_s,
         )
         policy = self._plan.policy
-        return await persistent(Payments.undo_payment, request, policy, "Release the reserved money", policy.undo_budget_s)
+        return await persistent(
+            Payments.undo_payment, request, policy, "Release the reserved money", policy.undo_budget_s
+        )
 
     def outstanding(self, problem: str) -> OutstandingEffect:
         """How a review case names it."""

@@ -1,5 +1,7 @@
 """One refund, followed until the provider says how it ended."""
 
+import contextlib
+
 from temporalio import workflow
 from temporalio.exceptions import ActivityError
 
@@ -24,6 +26,7 @@ class RefundWorkflow:
     @workflow.run
     async def run(self, plan: RefundInput) -> RefundResult:
         until = workflow.time() + plan.policy.refund_timeout_s
+        status, generation = RefundStatus(kind="unknown"), plan.first_generation
         for generation in range(plan.first_generation, plan.first_generation + _KEYS):
             step = RefundStep(
                 booking_id=plan.booking_id,
@@ -49,8 +52,10 @@ class RefundWorkflow:
     async def _start(self, step: RefundStep) -> RefundStatus:
         policy = self._plan.policy
         workflow.set_current_details(f"**Giving back {step.amount}**")
+        # A new key may follow when this is over, so it must outlast any call under the old one.
+        longest_s = max(policy.undo_budget_s, policy.step_timeout_s + self._plan.payment_capabilities.lookup_lag_s)
         try:
-            return await persistent(Refunds.start_refund, step, policy, f"Give back {step.amount}", policy.undo_budget_s)
+            return await persistent(Refunds.start_refund, step, policy, f"Give back {step.amount}", longest_s)
         except ActivityError as error:
             return RefundStatus(kind="unknown", reason=why(error))
 
@@ -62,13 +67,11 @@ class RefundWorkflow:
         workflow.set_current_details(f"**Waiting for the provider to finish giving back {step.amount}**")
         while status.kind in ("pending", "unknown") and workflow.time() < until:
             seen = self._news
-            try:
-                # Interleaves with `payment_changed`, which may come before the wait begins: hence the counter.
+            # Interleaves with `payment_changed`, which may come before the wait begins: hence the counter.
+            with contextlib.suppress(TimeoutError):
                 await workflow.wait_condition(
                     lambda seen=seen: self._news > seen, timeout=min(policy.refund_poll_s, until - workflow.time())
                 )
-            except TimeoutError:
-                pass
             try:
                 status = await persistent(
                     Refunds.look_at_refund, step, policy, "See how the refund stands", policy.undo_budget_s

@@ -92,7 +92,11 @@ class Saga:
         if state in _WORTH_FINDING or waiting_for is not None:
             who = waiting_for.split(":")[0] if waiting_for else "nobody"
             workflow.upsert_search_attributes([BOOKING_STATE.value_set(state.value), WAITING.value_set(who)])
-        self.say(f"{state.value}" + (f", waiting for {waiting_for}" if waiting_for else "") + (f" ({reason})" if reason else ""))
+        self.say(
+            f"{state.value}"
+            + (f", waiting for {waiting_for}" if waiting_for else "")
+            + (f" ({reason})" if reason else "")
+        )
 
     def say(self, text: str) -> None:
         """What an operator reads in the Web UI."""
@@ -104,7 +108,7 @@ class Saga:
         try:
             # Interleaves with every handler; the caller reads their wishes afterwards.
             await workflow.wait_condition(condition, timeout=timeout_s)
-        except asyncio.TimeoutError:
+        except TimeoutError:
             return condition()  # a signal and the timer in one workflow task: the signal counts
         finally:
             self.deadline = None
@@ -135,16 +139,17 @@ class Saga:
         if aside:
             await local(Recording.open_case, CaseOpened(booking_id=self.booking_id, case=case))
         else:
-            await self.record(
-                BookingState.NEEDS_OPERATOR, reason=reason, waiting_for=f"operator: {reason}", case=case
-            )
+            await self.record(BookingState.NEEDS_OPERATOR, reason=reason, waiting_for=f"operator: {reason}", case=case)
         await self.wait_until(
             lambda: self._resolution is not None or (give_up_on_cancel and self.cancel_requested), timeout_s
         )
         self.case = None
         if self._resolution is None:
             over = Resolution(
-                case_id=case.case_id, action="retry", operator="travelhub", note="nobody answered in time; undoing everything"
+                case_id=case.case_id,
+                action="retry",
+                operator="travelhub",
+                note="nobody answered in time; undoing everything",
             )
             await local(Recording.close_case, over)
         elif aside:
@@ -155,6 +160,10 @@ class Saga:
         """Handler of `resolve`: refused unless it is for the open case."""
         if self.case is None or self.case.case_id != resolution.case_id or self._resolution is not None:
             raise ApplicationError("this case is not open", type="case_not_open", non_retryable=True)
+        references = [effect.reference for effect in self.case.effects]
+        unnamed = resolution.reference is None and len(references) > 1 and resolution.action != "retry"
+        if unnamed or (resolution.reference is not None and resolution.reference not in references):
+            raise ApplicationError(f"name one of {references}", type="effect_not_named", non_retryable=True)
         self._resolution = resolution
         return Accepted(state=self.state, message=f"the case goes on with: {resolution.action}")
 

@@ -36,7 +36,11 @@ async def remote(
 
 
 async def persistent(
-    activity: Callable[[Host, Input], Awaitable[Result]], argument: Input, policy: SagaPolicy, summary: str, budget_s: float
+    activity: Callable[[Host, Input], Awaitable[Result]],
+    argument: Input,
+    policy: SagaPolicy,
+    summary: str,
+    budget_s: float,
 ) -> Result:
     """A look or an undo that is tried until it works or its budget is over. Raises ActivityError then."""
     return await workflow.execute_activity_method(
@@ -50,9 +54,7 @@ async def persistent(
     )
 
 
-async def local(
-    activity: Callable[[Host, Input], Awaitable[Result]], argument: Input, *, attempts: int = 0
-) -> Result:
+async def local(activity: Callable[[Host, Input], Awaitable[Result]], argument: Input, *, attempts: int = 0) -> Result:
     """A read or a write of our own books, in the same workflow task; by default tried until the database is there."""
     return await workflow.execute_local_activity_method(
         activity,

@@ -39,6 +39,7 @@ from schema.payments import (
     FeeQuote,
     cancellation_workflow_id_for,
 )
+from schema.references import new_id
 from schema.search_attributes import BOOKING_STATE, OWNER
 from schema.states import CONFIRMED_STATES, BookingState
 from store import payments, quotes
@@ -52,8 +53,6 @@ router = APIRouter(prefix="/v1/bookings", tags=["cancellations"])
 _UNCONFIRMED: Final = frozenset(
     {BookingState.PENDING, BookingState.PRICE_CHANGED, BookingState.AWAITING_PAYMENT, BookingState.RESERVING}
 )
-_QUOTE_UPDATE_ID: Final = "quote"
-"""One quote per run: asking again within its life gives the same fee, each time with a token of its own."""
 
 Canceller = Annotated[ApiClient, Depends(requires("bookings:write"))]
 
@@ -108,8 +107,10 @@ async def _quote(services: Services, booking: StoredBooking) -> CancellationQuot
         quoted = FeeQuote(fee=nothing, refund=nothing, expires_at=datetime.now(UTC) + lifetime)
     else:
         operation = await _cancellation(services, booking)
+        # A fresh id each time: under an old one Temporal would answer the quote of a run that has ended. Within its life the
+        # workflow gives the same fee to everyone who asks.
         quoted = await update_with_start(
-            services.temporal, operation, "quote", update_id=_QUOTE_UPDATE_ID, result=FeeQuote
+            services.temporal, operation, "quote", update_id=new_id("quote"), result=FeeQuote
         )
     token = secrets.token_urlsafe(32)
     quote = StoredQuote(

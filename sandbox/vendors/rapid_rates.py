@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
+from functools import lru_cache
 from typing import Final, cast
 from zlib import crc32
 from zoneinfo import ZoneInfo
 
 from sandbox.vendors.rapid_content import RATE_PLANS, ROOMS, Hotel, RatePlan, Room
+from sandbox.vendors.rapid_content import hotel as hotel_of
 from sandbox.vendors.rapid_protocol import VENDOR, money
 from sandbox.world import JsonObject, World
 
@@ -77,16 +79,25 @@ def price(world: World, hotel: Hotel, room: Room, plan: RatePlan, stay: Stay) ->
     """The price now, with every change a fault has made to it."""
     repriced = world.get(VENDOR, "repriced", _reprice_key(hotel, room, plan, stay))
     factor = cast(float, repriced["factor"]) if repriced else 1.0
-    level = hotel.night_minor * room.factor * plan.factor * factor * PER_EURO[stay.currency]
+    prices, totals_minor = _priced(world.seed, hotel.id, room.number, plan.number, stay, factor)
+    return Offer(hotel, room, plan, stay, prices, totals_minor)
+
+
+@lru_cache(maxsize=4096)
+def _priced(
+    seed: int, property_id: str, room_number: int, plan_number: int, stay: Stay, factor: float
+) -> tuple[tuple[JsonObject, ...], tuple[int, ...]]:
+    """`PricingInformation` and total of each room. Cached: they follow from the arguments alone, the same stay is asked
+    for again and again, and rendering its nights is most of what a search costs."""
+    place = cast(Hotel, hotel_of(seed, property_id))
+    level = place.night_minor * ROOMS[room_number - 1].factor * RATE_PLANS[plan_number - 1].factor * factor
     nights = [
-        level * _night_factor(world.seed, hotel, stay.checkin + timedelta(days=number)) for number in range(stay.nights)
+        level * PER_EURO[stay.currency] * _night_factor(seed, place, stay.checkin + timedelta(days=number))
+        for number in range(stay.nights)
     ]
-    priced: dict[str, tuple[JsonObject, int]] = {}
-    for occupancy in stay.occupancies:
-        if occupancy.text not in priced:
-            priced[occupancy.text] = _pricing(hotel, occupancy, nights, stay.currency)
-    rooms = [priced[occupancy.text] for occupancy in stay.occupancies]
-    return Offer(hotel, room, plan, stay, tuple(room[0] for room in rooms), tuple(room[1] for room in rooms))
+    priced = {occupancy: _pricing(place, occupancy, nights, stay.currency) for occupancy in stay.occupancies}
+    rooms = [priced[occupancy] for occupancy in stay.occupancies]
+    return tuple(pricing for pricing, _ in rooms), tuple(total for _, total in rooms)
 
 
 def reprice(world: World, hotel: Hotel, room: Room, plan: RatePlan, stay: Stay, percent: float) -> None:

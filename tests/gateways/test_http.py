@@ -83,7 +83,7 @@ async def test_the_deadline_before_anything_was_sent_had_no_effect():
 
 
 async def test_the_deadline_after_the_request_left_is_a_lost_answer():
-    async with talking_to(_silence, timeout_s=0.1) as client:
+    async with talking_to(_silence, timeout_s=0.5) as client:
         with pytest.raises(LostAnswer):
             await send(client)
 
@@ -99,7 +99,7 @@ async def test_the_deadline_covers_the_whole_answer():
             await writer.drain()
             await asyncio.sleep(0.01)
 
-    async with talking_to(drip, timeout_s=0.1) as client:
+    async with talking_to(drip, timeout_s=0.5) as client:
         with pytest.raises(LostAnswer):
             await send(client)
 

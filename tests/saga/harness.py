@@ -114,7 +114,7 @@ class House:
     async def ledger(self, contains: str) -> list[dict[str, Any]]:
         return (await self.sandbox.get("/_sandbox/ledger", params={"contains": contains})).json()
 
-    async def prepare(  # noqa: PLR0913
+    async def prepare(
         self,
         *,
         kinds: tuple[str, ...] = ("flight", "hotel", "car"),
@@ -132,7 +132,11 @@ class House:
             {"origin": "LHR", "destination": "LIS", "departure_date": start, "return_date": start + timedelta(days=4)}
         )
         found = await asyncio.gather(
-            *(supplier.search(request, correlation_id) for supplier in self.vendors.suppliers() if supplier.kind in kinds)
+            *(
+                supplier.search(request, correlation_id)
+                for supplier in self.vendors.suppliers()
+                if supplier.kind in kinds
+            )
         )
         chosen = []
         for options in found:
@@ -187,7 +191,11 @@ class House:
 @asynccontextmanager
 async def running_house(data: Path) -> AsyncGenerator[House]:
     """Real PostgreSQL, Valkey, Temporal and the sandbox; the saga's workers come from the tests."""
-    environment = {"TRAVELHUB_RAPID_SECRET": "sandbox-rapid-secret", "TRAVELHUB_VENDOR_CLOCK_SCALE": str(CLOCK_SCALE), "TRAVELHUB_VENDOR_TIMEOUT_S": "5"}
+    environment = {
+        "TRAVELHUB_RAPID_SECRET": "sandbox-rapid-secret",
+        "TRAVELHUB_VENDOR_CLOCK_SCALE": str(CLOCK_SCALE),
+        "TRAVELHUB_VENDOR_TIMEOUT_S": "5",
+    }
     async with running_stack(data, workers=0, api=False, environment=environment) as stack:
         settings = stack.settings()
         database = Database(str(settings.database_url), 20)

@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from sandbox.vendors.rapid_protocol import SHARED_SECRET
-from tests.contracts import rapid_spec
+from tests.contracts import rapid_spec, spec
 from tests.sandbox.conftest import RunningSandbox, eventually, serve
 
 CHECKIN = datetime.now(UTC).date() + timedelta(days=60)
@@ -28,7 +28,6 @@ def signed(secret: str = SHARED_SECRET, age_s: int = 0) -> str:
 
 def rapid_client(sandbox: RunningSandbox, **headers: str) -> httpx.Client:
     """A client of Rapid whose every answer is held against the contract."""
-    judge = rapid_spec.require()
     return httpx.Client(
         base_url=f"{sandbox.url}/rapid",
         headers={
@@ -40,8 +39,12 @@ def rapid_client(sandbox: RunningSandbox, **headers: str) -> httpx.Client:
             **headers,
         },
         timeout=10,
-        event_hooks={"response": [lambda response: judge.check(response, "/rapid")]},
+        event_hooks={"response": [_check] if spec.available(rapid_spec.RAPID) else []},
     )
+
+
+def _check(response: httpx.Response) -> None:
+    rapid_spec.contract().check(response, "/rapid")
 
 
 @pytest.fixture
@@ -154,6 +157,17 @@ def test_wants_a_fresh_signature(sandbox, authorization):
     with rapid_client(sandbox, Authorization=authorization) as api:
         answer = api.get("/v3/itineraries", params={"affiliate_reference_id": "none", "email": EMAIL})
         assert error_of(answer, 401) == "request_unauthenticated"
+
+
+def test_the_judge_of_these_answers_refuses_bad_ones():
+    judge = rapid_spec.require()
+    bare = httpx.Request("GET", "https://test.ean.com/v3/itineraries?email=a@b.cd")
+    with pytest.raises(AssertionError, match="not a valid request"):
+        judge.check_request(bare, "/v3/itineraries")
+    with pytest.raises(AssertionError, match="not a valid answer"):
+        judge.check_response(httpx.Response(200, json={"itinerary_id": 1}, request=bare), "/v3/itineraries")
+    with pytest.raises(AssertionError, match="no PropertyAvailability"):
+        judge.check_object("PropertyAvailability", {"property_id": "1", "rooms": [{"rates": "none"}]})
 
 
 def test_the_secret_can_be_set(sandbox):

@@ -7,7 +7,7 @@ import time
 import httpx
 import pytest
 
-from tests.contracts import stripe_spec
+from tests.contracts import spec, stripe_spec
 from tests.sandbox.conftest import RunningSandbox, eventually, serve
 
 BOOKING = {"metadata[booking]": "01JTESTTESTTESTTESTTESTTEST"}
@@ -21,13 +21,16 @@ def api(sandbox):
 
 
 def stripe_client(sandbox: RunningSandbox, **headers: str) -> httpx.Client:
-    judge = stripe_spec.require()
     return httpx.Client(
         base_url=f"{sandbox.url}/stripe",
         headers={"Authorization": "Bearer sk_test_123", "Stripe-Version": "2026-05-27.dahlia", **headers},
         timeout=10,
-        event_hooks={"response": [lambda response: judge.check(response, "/stripe")]},
+        event_hooks={"response": [_check] if spec.available(stripe_spec.STRIPE) else []},
     )
+
+
+def _check(response: httpx.Response) -> None:
+    stripe_spec.contract().check(response, "/stripe")
 
 
 def authorise(api: httpx.Client, *, amount: int = 25_000, card: str = "pm_card_visa", **changes: str) -> httpx.Response:
@@ -327,6 +330,15 @@ def test_knows_what_it_does_not_have(api):
 def test_wants_a_test_key(sandbox, authorization):
     with stripe_client(sandbox, Authorization=authorization) as api:
         assert error_of(authorise(api), 401)["type"] == "invalid_request_error"
+
+
+def test_the_judge_of_these_answers_refuses_bad_ones():
+    judge = stripe_spec.require()
+    for form in (b"currency=eur", b"amount=ten&currency=eur", b"amount=1&currency=eur&colour=blue"):
+        with pytest.raises(AssertionError, match="not as the contract says"):
+            judge.check_request("POST", "/v1/payment_intents", form)
+    with pytest.raises(AssertionError, match="not as the contract says"):
+        judge.check_response("POST", "/v1/refunds", 200, {"object": "refund", "amount": "1"})
 
 
 def test_refuses_and_limits_in_its_own_words(sandbox, api):

@@ -1,0 +1,89 @@
+"""Who may do what: tokens, scopes, and the few doors that are open to everyone."""
+
+import httpx
+import pytest
+from fastapi import FastAPI
+from sqlalchemy import func, update
+
+from schema.tables import api_clients
+from store.database import Database
+from tests.api import conftest
+from tests.api.conftest import Caller, Minting, speak
+
+BOOKING = "/v1/bookings/01JABCDEFGHJKMNPQRSTVWXYZ0"
+ROUTES = {
+    ("POST", "/v1/searches"): "searches:write",
+    ("POST", "/v1/bookings"): "bookings:write",
+    ("GET", "/v1/bookings"): "bookings:read",
+    ("GET", BOOKING): "bookings:read",
+    ("GET", f"{BOOKING}/events"): "bookings:read",
+    ("POST", f"{BOOKING}/price-acceptance"): "bookings:write",
+    ("POST", f"{BOOKING}/cancellation"): "bookings:write",
+    ("GET", "/v1/payments/pay_01JABCDEFGHJKMNPQRSTVWXYZ00"): "payments:read",
+    ("GET", "/v1/ops/cases"): "ops:read",
+    ("POST", "/v1/ops/cases/case-1/resolution"): "ops:write",
+}
+OPEN = {"/v1/webhooks/stripe", "/health/live", "/health/ready", "/health/startup"}
+
+
+def test_every_route_is_known_here(app: FastAPI) -> None:
+    documented = {path for path in app.openapi()["paths"]}
+    ours = {path.replace(BOOKING, "/v1/bookings/{booking_id}") for _, path in ROUTES}
+    ours = {
+        path.replace("pay_01JABCDEFGHJKMNPQRSTVWXYZ00", "{payment_id}").replace("case-1", "{case_id}") for path in ours
+    }
+    assert documented == ours | OPEN
+
+
+@pytest.mark.parametrize(("method", "path"), ROUTES)
+@pytest.mark.parametrize(
+    "header", [None, "Bearer", "Bearer ", "Bearer wrong", "Basic dTpw", "Bearer tök\xff", "bearer  x y"]
+)
+async def test_without_a_good_token_nothing_is_answered(method, path, header, app: FastAPI) -> None:
+    async with speak(app) as http:
+        headers = {} if header is None else {"Authorization": header.encode("latin-1")}
+        answer = await http.request(method, path, headers=headers, content=b"{not json")
+    assert (answer.status_code, answer.json()["code"]) == (401, "unauthenticated")
+    assert answer.headers["www-authenticate"].startswith("Bearer")
+
+
+@pytest.mark.parametrize(("method", "path"), ROUTES)
+async def test_every_scope_but_the_right_one_is_forbidden(method, path, mint: Minting) -> None:
+    right = ROUTES[method, path]
+    caller = await mint([scope for scope in conftest.SCOPES if scope != right])
+    answer = await caller.http.request(method, path)
+    assert (answer.status_code, answer.json()["code"]) == (403, "missing_scope")
+    assert right in answer.json()["detail"]
+
+
+@pytest.mark.parametrize(("method", "path"), ROUTES)
+async def test_the_right_scope_alone_is_enough(method, path, mint: Minting) -> None:
+    caller = await mint([ROUTES[method, path]])
+    answer = await caller.http.request(method, path)
+    assert answer.status_code not in (401, 403)
+
+
+async def test_a_disabled_client_is_out(caller: Caller, database: Database, app: FastAPI) -> None:
+    async with database.transaction() as connection:
+        disable = update(api_clients).where(api_clients.c.id == caller.client_id).values(disabled_at=func.now())
+        await connection.execute(disable)
+    assert (await caller.get("/v1/bookings")).status_code == 401
+
+
+async def test_tokens_are_remembered_for_a_few_seconds_only(caller: Caller, database, monkeypatch) -> None:
+    now = 1000.0
+    monkeypatch.setattr("api.auth.monotonic", lambda: now)
+    assert (await caller.get("/v1/bookings")).status_code == 200
+    async with database.transaction() as connection:
+        await connection.execute(update(api_clients).where(api_clients.c.id == caller.client_id).values(scopes=[]))
+    assert (await caller.get("/v1/bookings")).status_code == 200
+    now += 6
+    assert (await caller.get("/v1/bookings")).status_code == 403
+
+
+async def test_the_open_doors(app: FastAPI) -> None:
+    async with speak(app) as http:
+        answers: list[httpx.Response] = [
+            await http.get(path) for path in ("/health/live", "/health/ready", "/openapi.json")
+        ]
+    assert [answer.status_code for answer in answers] == [200, 200, 200]

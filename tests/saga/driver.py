@@ -1,0 +1,175 @@
+"""Runs one case of the table to its end, playing the customer and the operator where the saga asks for them."""
+
+import asyncio
+from dataclasses import dataclass, field
+from typing import Any
+
+from temporalio.client import WorkflowHandle, WorkflowUpdateFailedError, WorkflowUpdateStage
+from temporalio.service import RPCError
+
+from schema.bookings import Accepted, Resolution
+from schema.payments import (
+    CANCELLATION_WORKFLOW,
+    CancellationInput,
+    CancellationResult,
+    ExecuteCancellation,
+    FeeQuote,
+    cancellation_workflow_id_for,
+)
+from schema.states import BookingState, ItemState, PaymentState
+from store import cases, payments
+from tests.saga.harness import House, Trip
+from tests.saga.table import CAPTURE_ROUTE, CAR_ROUTE, CUTS, HTTP_FAULTS, REFUND, Case
+from tests.saga.vendors import CutVendors
+
+LONGEST_S = 75
+_POLL_S = 0.2
+_AUTHORISE = {"vendor": "stripe", "method": "POST", "path": "/payment_intents$"}
+SCENARIOS: dict[str, list[dict[str, Any]]] = {
+    "held": [],
+    "instant": [],
+    "cancelled": [],
+    "three_d_secure": [{**_AUTHORISE, "action": "three_d_secure"}],
+    "car_refused": [{**CAR_ROUTE, "action": "refuse"}],
+    "capture_refused": [{**CAPTURE_ROUTE, "action": "refuse"}],
+    "refund_pending": [{**REFUND, "action": "refund_pending", "delay_s": 1}],
+    "flight_answer_lost": [{"vendor": "duffel", "method": "POST", "path": "/air/orders$", "action": "drop_after"}],
+    "hotel_answer_lost": [{"vendor": "expedia_rapid", "method": "POST", "path": "/itineraries", "action": "drop_after"}],
+    "payment_answer_lost": [{**_AUTHORISE, "action": "server_error", "status": 500}],
+}
+"""The faults that make a booking of the kind in question; the faults of a case come on top."""
+
+
+@dataclass
+class Ended:
+    """How a case ended, for the checks."""
+
+    case: Case
+    trip: Trip
+    state: BookingState
+    reason: str | None
+    handles: list[WorkflowHandle[Any, Any]]
+    asked_operator: bool
+    notes: list[str] = field(default_factory=list)
+
+
+async def run_case(house: House, vendors: CutVendors, case: Case) -> Ended:
+    """From the stored booking to a final or confirmed one, whatever is in between. Raises TimeoutError when it hangs."""
+    trip = await house.prepare(hold=case.scenario != "instant")
+    for place, fault in case.faults:
+        if fault in CUTS:
+            vendors.plan(trip.correlation_id, place.vendor, place.method, CUTS[fault])  # type: ignore[arg-type]
+        else:
+            await house.fault(contains=trip.correlation_id, **place.route, **HTTP_FAULTS[fault])
+    for rule in SCENARIOS[case.scenario]:
+        await house.fault(contains=trip.correlation_id, **rule)
+    handle = await house.start(trip)
+    people = People(house, trip)
+    async with asyncio.timeout(LONGEST_S):
+        await people.until_done(handle)
+    handles: list[WorkflowHandle[Any, Any]] = [handle]
+    stored = await house.stored(trip.booking_id)
+    if case.scenario in ("cancelled", "refund_pending") and stored.state == BookingState.CONFIRMED:
+        async with asyncio.timeout(LONGEST_S):
+            handles.append(await people.cancel_for_the_fee())
+        stored = await house.stored(trip.booking_id)
+    return Ended(case, trip, stored.state, stored.reason, handles, people.asked)
+
+
+class People:
+    """The traveller and the operator."""
+
+    def __init__(self, house: House, trip: Trip) -> None:
+        self._house = house
+        self._trip = trip
+        self.asked = False
+
+    async def until_done(self, handle: WorkflowHandle[Any, Any]) -> None:
+        done = asyncio.ensure_future(handle.result())
+        try:
+            while not done.done():
+                await asyncio.wait([done], timeout=_POLL_S)
+                await self._customer()
+                await self._operator()
+            done.result()
+        finally:
+            done.cancel()
+
+    async def cancel_for_the_fee(self) -> WorkflowHandle[Any, CancellationResult]:
+        """Asks for the fee until the suppliers answer, accepts it, and sees it through."""
+        stored = await self._house.stored(self._trip.booking_id)
+        async with self._house.database.read() as connection:
+            payment = (await payments.of_booking(connection, stored.booking_id))[-1]
+        plan = CancellationInput(
+            **self._trip.plan.model_dump(exclude={"consent", "version", "items"}),
+            version=stored.version,
+            items=[
+                item
+                for item in self._trip.plan.items
+                if stored.items[item.item_no - 1].state == ItemState.CONFIRMED
+            ],
+            payment_id=payment.payment_id,
+            payment_generation=payment.generation,
+            captured=payment.captured,
+        )
+        handle: WorkflowHandle[Any, CancellationResult] = await self._house.client.start_workflow(
+            CANCELLATION_WORKFLOW,
+            plan,
+            id=cancellation_workflow_id_for(stored.booking_id, stored.version),
+            task_queue="bookings",
+            result_type=CancellationResult,
+        )
+        while True:
+            try:
+                quote = await handle.execute_update("quote", result_type=FeeQuote)
+                break
+            except WorkflowUpdateFailedError:
+                continue  # a supplier did not answer in time: the traveller asks again
+        await handle.execute_update("execute", ExecuteCancellation(fee=quote.fee), result_type=Accepted)
+        await self.until_done(handle)
+        return handle
+
+    async def _customer(self) -> None:
+        async with self._house.database.read() as connection:
+            waiting = [
+                payment
+                for payment in await payments.of_booking(connection, self._trip.booking_id)
+                if payment.state == PaymentState.ACTION_REQUIRED
+            ]
+        for payment in waiting:
+            path = f"/_sandbox/stripe/payment_intents/{payment.provider_reference}/authenticate"
+            await self._house.sandbox.post(path, json={"succeed": True})
+
+    async def _operator(self) -> None:
+        """Looks into the supplier's own books, as a person on the phone would, and says what is there."""
+        async with self._house.database.read() as connection:
+            opened = [case for case in await cases.of_booking(connection, self._trip.booking_id) if not case.resolved_at]
+        for case in opened:
+            self.asked = True
+            books = await self._house.books(self._trip.booking_id)
+            cars = [entry for entry in books["reservations"] if entry["kind"] == "car" and entry["status"] == "confirmed"]
+            car_effects = [effect for effect in case.effects if effect.vendor == "duffel_cars"]
+            action, reference = ("confirmed_at_vendor", cars[0]["object_id"]) if cars else ("settled_by_hand", None)
+            if not car_effects:
+                action, reference = "retry", None
+            resolution = Resolution.model_validate(
+                {
+                    "case_id": case.case_id,
+                    "action": action,
+                    "reference": car_effects[0].reference if car_effects else None,
+                    "provider_reference": reference,
+                    "operator": "test",
+                    "note": "looked it up at the supplier",
+                }
+            )
+            await self._resolve(case.workflow_id, resolution)
+
+    async def _resolve(self, workflow_id: str, resolution: Resolution) -> None:
+        try:
+            await self._house.client.get_workflow_handle(workflow_id).start_update(
+                "resolve", resolution, wait_for_stage=WorkflowUpdateStage.COMPLETED, result_type=Accepted
+            )
+        except (WorkflowUpdateFailedError, RPCError):
+            pass  # it was resolved, or its time was over, a moment ago: the next look shows
+
+
