@@ -130,6 +130,9 @@ class Payments:
 
     async def _let_go(self, undo: UndoPayment, provider: PaymentProvider, found: ProviderPayment) -> PaymentUndone:
         if found.status == "captured":
+            async with self._database.transaction() as connection:
+                # The answer to the capture may have been lost; what is given back must first be in the books as taken.
+                await payments.captured(connection, undo.payment_id, found.captured)
             return PaymentUndone(kind="captured", captured=found.captured - found.refunded)
         if found.status in ("voided", "failed"):
             return await self._voided(undo)

@@ -5,6 +5,7 @@ from temporalio import activity
 from activities.failures import told_to_temporal
 from gateways.ports import Vendors
 from schema.bookings import ItemPrice, ItemStep
+from schema.errors import REFUSALS
 from store import items
 from store.database import Database
 
@@ -24,4 +25,10 @@ class Pricing:
             if check.price is not None and (check.price != item.price or check.supplier_state is not None):
                 async with self._database.transaction() as connection:
                     await items.repriced(connection, step.booking_id, step.item_no, check.price, check.supplier_state)
-            return ItemPrice(item_no=step.item_no, price=check.price, expires_at=check.expires_at, reason=check.reason)
+            reason = check.reason if check.reason in REFUSALS else "vendor_rejected"
+            return ItemPrice(
+                item_no=step.item_no,
+                price=check.price,
+                expires_at=check.expires_at,
+                reason=reason if check.price is None else None,
+            )

@@ -13,7 +13,7 @@ from typing import Annotated, Final
 
 import orjson
 from fastapi import Header
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -22,6 +22,7 @@ from api.bodies import canonical
 from api.faults import KEY_HEADER
 from api.services import Services
 from schema.errors import Conflict, InvalidRequest
+from schema.model import Message
 from store import idempotency
 from store.clients import ApiClient
 from store.valkey import ANSWER_TTL_S, answer_key
@@ -46,6 +47,14 @@ class Answer:
     body: BaseModel
     secret: bool = False
     """Not kept: the work, which changes nothing, is done again for a repeat."""
+
+
+class _Kept(Message):
+    """An answer as Valkey keeps it."""
+
+    fingerprint: str
+    status: int
+    body: dict[str, object]
 
 
 async def once(
@@ -87,8 +96,8 @@ async def _work(
     async with services.database.transaction() as connection:
         await idempotency.answer(connection, client.client_id, key, answer.status, body)
     if not answer.secret:
-        kept = orjson.dumps({"fingerprint": fingerprint.hex(), "status": answer.status, "body": body})
-        await services.valkey.set(answer_key(client.client_id, key), kept, ANSWER_TTL_S)
+        kept = _Kept(fingerprint=fingerprint.hex(), status=answer.status, body=body)
+        await services.valkey.set(answer_key(client.client_id, key), kept.model_dump_json().encode(), ANSWER_TTL_S)
     return json_answer(answer.body, answer.status)
 
 
@@ -101,10 +110,13 @@ async def _remembered(services: Services, client: ApiClient, key: str, fingerpri
     kept = await services.valkey.get(answer_key(client.client_id, key))
     if kept is None:
         return None
-    answer = orjson.loads(kept)
-    if answer["fingerprint"] != fingerprint.hex():
+    try:
+        answer = _Kept.model_validate_json(kept)
+    except ValidationError:
+        return None  # written by another release, or by nobody of ours: PostgreSQL knows better
+    if answer.fingerprint != fingerprint.hex():
         raise _reused()
-    return _replay(answer["status"], orjson.dumps(answer["body"]))
+    return _replay(answer.status, orjson.dumps(answer.body))
 
 
 def _replay(status: int, body: bytes) -> Response:

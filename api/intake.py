@@ -13,6 +13,7 @@ from typing import Final
 from api.admission import start_saga
 from api.booking_checks import checked_booking
 from api.models import BookingRequest
+from api.problems import refusal
 from api.services import Services
 from schema.errors import ClientError, InvalidRequest, ServiceUnavailable
 from schema.model import Message
@@ -44,6 +45,7 @@ async def take_in(
     booking_id = booking_id_for(client.client_id, key)
     fingerprint = hashlib.sha256(body).digest()
     try:
+        _check_tolerance(request, services.settings.price_tolerance_max_percent)
         await services.gate.check()
         async with services.database.read() as connection:
             found = await offers.load(connection, client.client_id, [choice.offer_id for choice in request.items])
@@ -74,6 +76,13 @@ async def take_in(
     booking = _as_stored(new, created_at)
     await _start(services, booking)
     return Intake(booking=booking, replayed=False)
+
+
+def _check_tolerance(request: BookingRequest, most_percent: int) -> None:
+    if request.price_tolerance_percent > most_percent:
+        raise refusal(
+            "invalid_request", f"at most {most_percent} % may be agreed to beforehand", "/price_tolerance_percent"
+        )
 
 
 async def _earlier(services: Services, client: ApiClient, booking_id: str, fingerprint: bytes) -> Intake | None:

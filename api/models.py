@@ -62,7 +62,10 @@ class CaseResolution(ClientMessage):
     """What an operator decided about a review case. The note is kept in the case and in the workflow's history: no personal data."""
 
     action: Literal["retry", "confirmed_at_vendor", "settled_by_hand", "write_off"]
+    reference: Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[ -~]+$")] | None = None
+    """Which of the case's effects; needed where there are several, except for `retry`, which is for all."""
     provider_reference: Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[ -~]+$")] | None = None
+    """The vendor's own reference of what is confirmed there."""
     note: Annotated[str, Field(min_length=1, max_length=2000, pattern=r"^[^\x00]+$")]
 
 

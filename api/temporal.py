@@ -129,16 +129,6 @@ async def ask(client: Client, workflow_id: str, query: str, result: type[Result]
         raise _translated(error, query) from error
 
 
-async def signal(client: Client, workflow_id: str, name: str, message: BaseModel, timeout_s: float) -> None:
-    """Raises WorkflowGone, or ServiceUnavailable when nobody can say whether it arrived."""
-    handle = client.get_workflow_handle(workflow_id)
-    try:
-        async with asyncio.timeout(timeout_s):
-            await handle.signal(name, message, rpc_timeout=timedelta(seconds=timeout_s))
-    except Exception as error:
-        raise _translated(error, name) from error
-
-
 def _translated(error: Exception, what: str) -> Exception:
     if isinstance(error, WorkflowUpdateFailedError):
         return _refusal(error, what)
@@ -148,12 +138,15 @@ def _translated(error: Exception, what: str) -> Exception:
     return ServiceUnavailable("the booking engine cannot be reached; try again with the same Idempotency-Key")
 
 
-def _refusal(error: WorkflowUpdateFailedError, what: str) -> Conflict:
+def _refusal(error: WorkflowUpdateFailedError, what: str) -> Exception:
+    """The workflow's own word, by the code it gave as the error's type."""
     cause = error.cause
-    code = cause.type if isinstance(cause, ApplicationError) else None
-    if code is None or code not in REFUSALS:
+    known = REFUSALS.get(cause.type or "") if isinstance(cause, ApplicationError) else None
+    if known is None or not isinstance(cause, ApplicationError):
         # Also what is answered when the workflow ends before it has finished the update.
-        _log.warning("update_refused_with_unknown_type", update=what, type=code)
+        _log.warning("update_refused_without_a_code", update=what, cause=type(cause).__name__)
         return Conflict("the booking moved on meanwhile; read its state", code="conflict")
-    message = cause.message if isinstance(cause, ApplicationError) else ""
-    return Conflict(message or REFUSALS[code].title, code=code)
+    message = cause.message or known.title
+    if known.status == ServiceUnavailable.status:
+        return ServiceUnavailable(message, code=known.code)
+    return Conflict(message, code=known.code)

@@ -43,11 +43,9 @@ PaymentActivity = Callable[[Payments, PaymentStep], Awaitable[PaymentResult]]
 _MOMENT = datetime(2030, 1, 1, 12, 0, 0, 123456, tzinfo=UTC)
 _PRICE = Money(amount_minor=12345, currency="EUR")
 _RESERVED = StepResult(
-    outcome=Confirmed(
-        provider_reference="ord_0000AAAAbbbbCCCCddddEE", price=_PRICE, expires_at=_MOMENT, record_locator="ABC123"
-    )
+    outcome=Confirmed(provider_reference="ord_0000AAAAbbbbCCCCddddEE", price=_PRICE, record_locator="ABC123")
 )
-_PAID = PaymentResult(outcome=Confirmed(provider_reference="pi_00000AAAAAbbbbbCCCCCdddd", expires_at=_MOMENT))
+_PAID = PaymentResult(outcome=Confirmed(provider_reference="pi_0000AAAAbbbbCCCCddddEE", price=_PRICE))
 
 
 @activity.defn(name="check_price")

@@ -1,7 +1,7 @@
 """What is measured: the embedded stack in a directory of its own, the floor's worker beside it, and clients to both."""
 
-from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -16,7 +16,6 @@ from sandbox.stack import Stack, running_stack
 from sandbox.stack_parts import own_command, own_environment
 from sandbox.stack_temporal import TemporalProbe
 from sandbox.supervisor import Part, Say, Supervisor
-from sandbox.vendors.rapid_protocol import SHARED_SECRET
 from store.database import Database
 from workers.temporal import temporal_connection
 
@@ -56,10 +55,9 @@ async def running_house(say: Say, *, sandboxed: bool) -> AsyncIterator[House]:
     environment = {
         "TRAVELHUB_LOG_FORMAT": "json",
         "TRAVELHUB_WORKER_SANDBOXED": str(sandboxed).lower(),
-        "TRAVELHUB_RAPID_SECRET": SHARED_SECRET,
     }
-    with _own_directory() as data:
-        async with running_stack(data, environment=environment, say=say) as stack:
+    with TemporaryDirectory(prefix="travelhub-bench-") as name:
+        async with running_stack(Path(name), environment=environment, say=say) as stack:
             floor = Supervisor(say)
             try:
                 await floor.start(_floor_part(stack))
@@ -67,15 +65,6 @@ async def running_house(say: Say, *, sandboxed: bool) -> AsyncIterator[House]:
                     yield house
             finally:
                 await floor.stop()
-
-
-@contextmanager
-def _own_directory() -> Iterator[Path]:
-    """Removed at the end; PostgreSQL's own user can pass through it."""
-    with TemporaryDirectory(prefix="travelhub-bench-") as name:
-        directory = Path(name)
-        directory.chmod(0o711)
-        yield directory
 
 
 @asynccontextmanager

@@ -176,14 +176,15 @@ def _found(rate: Fields, request: SearchRequest, expires_at: datetime) -> FoundO
     if places is not None and places < request.travellers:
         return None
     payment_type = rate.text_or_none("payment_type")
+    if payment_type in ("postpaid", "guarantee"):
+        return None  # paid at the counter: taking its price with the trip's would charge it twice
     return FoundOffer(
         offer=CarOffer(
             offer_id="",
             supplier=CODE,
             price=_price(rate),
             expires_at=expires_at,
-            # No money is taken before the counter for these two; of anything else nothing is promised back.
-            refundable=payment_type in ("postpaid", "guarantee"),
+            refundable=False,  # cancellation terms are prose only, so nothing is promised
             holdable=False,
             seats=request.travellers,
             vendor_name=rate.object("supplier").text("name"),

@@ -20,6 +20,7 @@ from pydantic import BaseModel, Field, ValidationError
 
 from sandbox.stack_lock import lock_holder
 from sandbox.supervisor import StackError
+from sandbox.vendors.rapid_protocol import SHARED_SECRET
 from schema.settings import Settings, data_directory
 
 HOST: Final = "127.0.0.1"
@@ -52,7 +53,8 @@ class Secrets(BaseModel):
     cursor_secret: str = Field(default_factory=_secret, repr=False)
     duffel_token: str = Field(default_factory=lambda: f"duffel_test_{_secret()}", repr=False)
     rapid_api_key: str = Field(default_factory=lambda: secrets.token_hex(13), repr=False)
-    rapid_secret: str = Field(default_factory=lambda: secrets.token_hex(7), repr=False)
+    rapid_secret: str = Field(default=SHARED_SECRET, repr=False)
+    """The one secret that the simulated Rapid knows; it makes no secret of it."""
     stripe_api_key: str = Field(default_factory=lambda: f"sk_test_{secrets.token_hex(24)}", repr=False)
     stripe_webhook_secret: str = Field(default_factory=lambda: f"whsec_{secrets.token_hex(24)}", repr=False)
 

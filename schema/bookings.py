@@ -36,6 +36,8 @@ class SagaPolicy(Message):
     """Between looks at a payment whose webhook may be lost."""
     freshness_s: float = 300
     """A price older than this is checked again before money or inventory moves."""
+    assumed_hold_s: float = 900
+    """How long a hold is taken to live whose supplier does not say."""
     hold_margin_s: float = 60
     """A hold that ends within this is treated as over."""
     step_timeout_s: float = 95

@@ -75,7 +75,7 @@ async def authorised(connection: AsyncConnection, payment_id: str, amount: Money
             provider_reference=outcome.provider_reference,
             expires_at=outcome.expires_at,
         )
-    await _post(connection, payment, "authorised", ledger.authorised(payment.provider, amount))
+        await _post(connection, payment, "authorised", ledger.authorised(payment.provider, amount))
 
 
 async def action_required(connection: AsyncConnection, payment_id: str, provider_reference: str) -> None:
@@ -92,7 +92,7 @@ async def captured(connection: AsyncConnection, payment_id: str, amount: Money) 
     payment = await _locked(connection, payment_id)
     if payment.state in (PaymentState.AUTHORISED, PaymentState.IN_DOUBT):
         await _change(connection, payment_id, state=PaymentState.CAPTURED, captured_minor=amount.amount_minor)
-    await _post(connection, payment, "captured", ledger.captured(payment.provider, amount, payment.authorised))
+        await _post(connection, payment, "captured", ledger.captured(payment.provider, amount, payment.authorised))
 
 
 async def voided(connection: AsyncConnection, payment_id: str) -> None:

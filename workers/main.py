@@ -10,7 +10,7 @@ from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner
 
 from gateways.registry import build_vendors
 from schema.bookings import TASK_QUEUE
-from schema.settings import Settings
+from schema.settings import Settings, SettingsError
 from store.database import Database
 from store.migrate import unknown_to_this_release
 from workers.interceptors import ObservedActivities
@@ -27,13 +27,13 @@ def workflow_runner(settings: Settings) -> WorkflowRunner:
 
 
 async def run_worker(settings: Settings) -> None:
-    """Polls until SIGTERM or SIGINT. Raises RuntimeError when the database is at a revision this release does not know (S-6)."""
+    """Polls until SIGTERM or SIGINT. Raises SettingsError when the database is at a revision this release does not know (S-6)."""
     database = Database(str(settings.database_url), settings.database_pool_size)
     vendors = build_vendors(settings)
     try:
         revision = await database.revision()
         if unknown_to_this_release(revision):
-            raise RuntimeError(f"the database is at revision {revision}, which is newer than this release")
+            raise SettingsError(f"the database is at revision {revision}, which is newer than this release")
         client = await temporal_connection(settings)
         worker = Worker(
             client,

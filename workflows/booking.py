@@ -93,6 +93,8 @@ class BookingWorkflow:
             if isinstance(outcome, Rejected):
                 raise refused(outcome)
             if isinstance(outcome, Confirmed) and await self._still_covers_the_trip(self.payment):
+                if self.saga.state == BookingState.PRICE_CHANGED:
+                    await self.saga.record(BookingState.AWAITING_PAYMENT, consent_limit=self.consent.limit)
                 return
             # Either nobody can say whether it was reserved, or it is too little: let go of it and ask with a new key.
             await self._let_go(self.payment)
@@ -110,21 +112,19 @@ class BookingWorkflow:
             self.compensation.register(item)
         # All are awaited, also after one has failed: an answer that nobody waits for is an Unknown for no reason.
         outcomes = await asyncio.gather(*(item.hold() for item in holds))
-        for item, outcome in zip(holds, outcomes, strict=True):
-            await self._accept(item, outcome)
+        await self._accept(dict(zip(holds, outcomes, strict=True)))
         for item in instant:
             self._checkpoint()
             self._no_hold_is_over()
             self.compensation.register(item)
-            await self._accept(item, await item.book())
+            await self._accept({item: await item.book()})
 
     async def _confirm_holds(self) -> None:
         self._checkpoint()
         self._no_hold_is_over()
         holds = [item for item in self._wanted() if item.held and not item.confirmed]
         outcomes = await asyncio.gather(*(item.confirm() for item in holds))
-        for item, outcome in zip(holds, outcomes, strict=True):
-            await self._accept(item, outcome)
+        await self._accept(dict(zip(holds, outcomes, strict=True)))
 
     async def _capture(self) -> None:
         """The pivot: before it every failure undoes, after it everything goes forward."""
@@ -271,18 +271,22 @@ class BookingWorkflow:
         if outstanding is not None:
             raise SagaFailed("vendor_unavailable", outstanding.problem)
 
-    async def _accept(self, item: Item, outcome: Outcome) -> None:
-        """What the outcome of a step means for the trip."""
-        if isinstance(outcome, Unknown):
-            outcome = await self._ask_what_happened(item, outcome)
-        if isinstance(outcome, Confirmed):
-            self._no_more_than_agreed()
-        elif item.plan.required:
-            if isinstance(outcome, Rejected):
+    async def _accept(self, outcomes: dict[Item, Outcome]) -> None:
+        """What the outcomes of steps that ran together mean for the trip."""
+        doubts = {item: outcome for item, outcome in outcomes.items() if isinstance(outcome, Unknown)}
+        refused = [(item, outcome) for item, outcome in outcomes.items() if isinstance(outcome, Rejected)]
+        if doubts and not any(item.plan.required for item, _ in refused):
+            outcomes = {**outcomes, **await self._ask_what_happened(doubts)}
+        # A definite no first: it ends the trip whatever else is in doubt.
+        for item, outcome in sorted(outcomes.items(), key=lambda entry: not isinstance(entry[1], Rejected)):
+            if isinstance(outcome, Confirmed):
+                self._no_more_than_agreed()
+            elif not item.plan.required:
+                await self._leave_out(item)
+            elif isinstance(outcome, Rejected):
                 raise SagaFailed(outcome.code, f"{item.plan.summary}: {outcome.message}")
-            raise SagaFailed("outcome_not_found_out", f"{item.plan.summary}: {outcome.reason}")
-        else:
-            await self._leave_out(item)
+            else:
+                raise SagaFailed("outcome_not_found_out", f"{item.plan.summary}: {outcome.reason}")
 
     def _no_more_than_agreed(self) -> None:
         assert self.payment is not None, "authorised before anything was reserved"
@@ -290,34 +294,51 @@ class BookingWorkflow:
         if not (now <= self.consent.limit and now <= self.payment.amount):
             raise SagaFailed("price_changed", f"the suppliers now want {now}, more than was agreed")
 
-    async def _ask_what_happened(self, item: Item, outcome: Unknown) -> Outcome:
+    async def _ask_what_happened(self, doubts: dict[Item, Unknown]) -> dict[Item, Outcome]:
         """Nobody can look it up: an operator can ask the supplier, for as long as the other holds live."""
-        self.saga.say(f"Waiting until a late answer of {item.plan.supplier} can no longer come, then asking an operator")
-        await workflow.sleep(item.plan.tombstone_s)
-        deadlines = [other.deadline for other in self._wanted() if other.deadline is not None]
+        suppliers = ", ".join(item.plan.supplier for item in doubts)
+        self.saga.say(f"Waiting until a late answer of {suppliers} can no longer come, then asking an operator")
+        await workflow.sleep(max(item.plan.tombstone_s for item in doubts))
+        known: dict[Item, Outcome] = {}
+        while doubts:
+            effects = {item: item.outstanding(outcome.reason) for item, outcome in doubts.items()}
+            question = f"nobody can say whether it is booked: {', '.join(item.plan.summary for item in doubts)}"
+            resolution = await self.saga.ask_operator(
+                question, list(effects.values()), self._patience_s(), give_up_on_cancel=True
+            )
+            if resolution is None:
+                if not any(item.plan.required for item in doubts):
+                    await self.saga.record(BookingState.RESERVING, reason="case: nobody answered in time")
+                return {**known, **doubts}
+            await self.saga.record(BookingState.RESERVING, reason=f"case: {resolution.action}", close_case=resolution)
+            for item in [entry for entry in doubts if resolution.reference in (None, effects[entry].reference)]:
+                outcome = await self._as_resolved(item, resolution)
+                if isinstance(outcome, Unknown):
+                    doubts[item] = outcome
+                else:
+                    known[item] = outcome
+                    del doubts[item]
+        return known
+
+    async def _as_resolved(self, item: Item, resolution: Resolution) -> Outcome:
+        if resolution.action in ("retry", "confirmed_at_vendor"):
+            return await item.find_out(resolution.provider_reference)
+        self.compensation.forget(item)
+        return Rejected(code="vendor_rejected", message=f"{resolution.action} by {resolution.operator}")
+
+    def _patience_s(self) -> float:
+        """How long an operator may take: until the first hold, or the reserved money, is about to go."""
+        deadlines = [item.deadline for item in self._wanted() if item.deadline is not None]
         if (
             self.payment is not None
             and self.payment.reserved is not None
             and self.payment.reserved.expires_at is not None
         ):
             deadlines.append(self.payment.reserved.expires_at)
-        seconds = [(deadline - workflow.now()).total_seconds() for deadline in deadlines]
-        patience_s = (
-            max(0.0, min(seconds) - self.plan.policy.hold_margin_s) if seconds else self.plan.policy.consent_timeout_s
-        )
-        resolution = await self.saga.ask_operator(
-            f"nobody can say whether {item.plan.supplier} has booked: {item.plan.summary}",
-            [item.outstanding(outcome.reason)],
-            patience_s,
-            give_up_on_cancel=True,
-        )
-        if resolution is None:
-            return outcome
-        await self.saga.record(BookingState.RESERVING, reason=f"case: {resolution.action}", close_case=resolution)
-        if resolution.action in ("retry", "confirmed_at_vendor"):
-            return await item.find_out(resolution.provider_reference)
-        self.compensation.forget(item)
-        return Rejected(code="vendor_rejected", message=f"{resolution.action} by {resolution.operator}")
+        if not deadlines:
+            return self.plan.policy.consent_timeout_s
+        left_s = (min(deadlines) - workflow.now()).total_seconds()
+        return max(0.0, left_s - self.plan.policy.hold_margin_s)
 
     async def _leave_out(self, item: Item) -> None:
         item.left_out = True

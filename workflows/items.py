@@ -38,7 +38,7 @@ class Item:
     async def hold(self) -> Outcome:
         outcome = await self._create(Reservations.hold, Reservations.find_out_hold, "Hold")
         if isinstance(outcome, Confirmed):
-            self.held, self.deadline = True, outcome.expires_at
+            self.held, self.deadline = True, self._end_of_hold(outcome)
         return outcome
 
     async def book(self) -> Outcome:
@@ -64,7 +64,7 @@ class Item:
         if isinstance(outcome, Confirmed):
             self._keep(outcome)
             self.confirmed = self.held or not self.plan.hold
-            self.held, self.deadline = self.plan.hold, outcome.expires_at
+            self.held, self.deadline = self.plan.hold, self._end_of_hold(outcome)
         return outcome
 
     async def undo(self) -> UndoResult:
@@ -74,6 +74,9 @@ class Item:
         return await persistent(
             Undoing.undo_item, self.step(self.provider_reference), self._booking.policy, summary, budget_s
         )
+
+    def _end_of_hold(self, outcome: Confirmed) -> datetime:
+        return outcome.expires_at or workflow.now() + timedelta(seconds=self._booking.policy.assumed_hold_s)
 
     def hold_is_over(self) -> bool:
         """Whether the hold ends so soon that it must be treated as gone."""

@@ -65,6 +65,7 @@ Canceller = Annotated[ApiClient, Depends(requires("bookings:write"))]
         202: {"model": DecisionView, "description": "It is being cancelled"},
         **refusals(
             *("malformed_id", "not_found", "not_cancellable", "quote_invalid", "conflict", "idempotency_key_in_flight"),
+            "vendor_unavailable",
             body=True,
             key=True,
         ),

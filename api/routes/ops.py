@@ -46,6 +46,7 @@ async def list_cases(_: Watcher, query: Annotated[CasesQuery, Query()], services
         202: {"model": CaseDecision, "description": "The decision has arrived and is being worked on"},
         **refusals(
             *("malformed_id", "not_found", "case_not_open", "conflict", "idempotency_key_in_flight"),
+            "effect_not_named",
             body=True,
             key=True,
         ),

@@ -1,5 +1,6 @@
 """Webhooks: news of a payment, stored once and handed on to its booking."""
 
+import asyncio
 from typing import Annotated, Final
 
 from fastapi import APIRouter, Header
@@ -8,15 +9,13 @@ from starlette.requests import Request
 from starlette.responses import Response
 from structlog.stdlib import get_logger
 
+from activities.sweeping import hand_over
 from api.answers import json_answer
 from api.documentation import refusals
 from api.services import Serve, Services
-from api.temporal import WorkflowGone, signal
 from api.views import WebhookReceipt
 from gateways.ports import PaymentEvent
-from schema.bookings import workflow_id_for
-from schema.errors import Malformed, ServiceUnavailable
-from schema.payments import PaymentChanged
+from schema.errors import Malformed
 from schema.references import BookingId
 from store import inbox
 from store.inbox import InboxMessage
@@ -52,9 +51,8 @@ async def stripe(
     message = _message("stripe", event)
     async with services.database.transaction() as connection:
         new = await inbox.receive(connection, message)
-    if new and await _hand_on(services, message):
-        async with services.database.transaction() as connection:
-            await inbox.handled(connection, message.vendor, message.event_id)
+    if new:
+        await _hand_on(services, message)
     return json_answer(WebhookReceipt())
 
 
@@ -80,18 +78,10 @@ def _ours(booking_id: str | None) -> str | None:
         return None
 
 
-async def _hand_on(services: Services, message: InboxMessage) -> bool:
-    """Whether nothing is left to do: the workflow was told, or there is none that could be."""
-    if message.booking_id is None or message.payment_id is None:
-        return True
-    changed = PaymentChanged(payment_id=message.payment_id, event_id=message.event_id)
+async def _hand_on(services: Services, message: InboxMessage) -> None:
+    """Tells the workflow, if that is possible within a moment; if not, the sweep will."""
     try:
-        await signal(
-            services.temporal, workflow_id_for(message.booking_id), "payment_changed", changed, _SIGNAL_TIMEOUT_S
-        )
-    except WorkflowGone:
-        return True  # the saga has ended; refunds are followed by polling
-    except ServiceUnavailable:
-        _log.warning("webhook_kept_for_later", event_id=message.event_id)
-        return False
-    return True
+        async with asyncio.timeout(_SIGNAL_TIMEOUT_S):
+            await hand_over(services.temporal, services.database, message)
+    except Exception as error:  # noqa: BLE001  # the event is stored: whatever keeps it from its workflow will pass
+        _log.warning("webhook_kept_for_later", event_id=message.event_id, error=type(error).__name__)

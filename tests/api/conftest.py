@@ -21,7 +21,7 @@ from schema.settings import Settings
 from store import clients, offers
 from store.database import Database
 from tests.api.fakes import FakeVendors, offer_of
-from tests.api.stub_workflows import StubBookingWorkflow, StubCancellationWorkflow
+from tests.api.stub_workflows import StubBookingWorkflow, StubCancellationWorkflow, StubSweepWorkflow
 
 SCOPES = ["bookings:read", "bookings:write", "searches:write", "payments:read", "ops:read", "ops:write"]
 
@@ -62,7 +62,7 @@ async def temporal(temporal_address: str) -> AsyncIterator[Client]:
     worker = Worker(
         client,
         task_queue=TASK_QUEUE,
-        workflows=[StubBookingWorkflow, StubCancellationWorkflow],
+        workflows=[StubBookingWorkflow, StubCancellationWorkflow, StubSweepWorkflow],
         workflow_runner=UnsandboxedWorkflowRunner(),
     )
     async with worker:

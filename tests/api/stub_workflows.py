@@ -15,6 +15,7 @@ from schema.bookings import (
     CancelRequest,
     Resolution,
 )
+from schema.money import Money
 from schema.payments import (
     CANCELLATION_WORKFLOW,
     CancellationInput,
@@ -23,7 +24,6 @@ from schema.payments import (
     FeeQuote,
     PaymentChanged,
 )
-from schema.money import Money
 from schema.states import BookingState
 
 MOVED_AGAIN_MINOR = 111
@@ -138,3 +138,12 @@ class StubCancellationWorkflow:
     @workflow.query
     def executions(self) -> int:
         return self.executed
+
+
+@workflow.defn(name="AdmissionSweepWorkflow")
+class StubSweepWorkflow:
+    """The schedule starts it while the tests run; here it has nothing to do."""
+
+    @workflow.run
+    async def run(self) -> None:
+        return

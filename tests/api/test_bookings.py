@@ -2,14 +2,19 @@
 
 import asyncio
 
+from sqlalchemy import delete
 from temporalio.client import Client
 
+from api.app import create_app
+from api.booking_checks import consent_limit
 from schema.bookings import StateChange, workflow_id_for
 from schema.money import Money
+from schema.settings import Settings
 from schema.states import BookingState
+from schema.tables import offers
 from store import bookings
 from store.database import Database
-from tests.api.conftest import Booking, Caller, Minting, booking_body, saved_offers
+from tests.api.conftest import Booking, Caller, Minting, booking_body, running, saved_offers
 
 
 async def test_a_trip_is_stored_and_its_saga_started(caller: Caller, database: Database, temporal: Client) -> None:
@@ -81,10 +86,6 @@ async def test_a_repeat_outlives_its_offers(caller: Caller, database: Database) 
     found = await saved_offers(database, caller.client_id)
     first = await caller.post("/v1/bookings", booking_body(found), key="offers-go-away")
     async with database.transaction() as connection:
-        from sqlalchemy import delete
-
-        from schema.tables import offers
-
         await connection.execute(delete(offers).where(offers.c.client_id == caller.client_id))
     second = await caller.post("/v1/bookings", booking_body(found), key="offers-go-away")
     assert (second.status_code, second.json()) == (202, first.json())
@@ -183,7 +184,17 @@ async def test_another_clients_booking_looks_like_none(caller: Caller, book: Boo
 
 
 async def test_money_is_never_rounded_up() -> None:
-    from api.booking_checks import consent_limit
-
     assert consent_limit(Money(amount_minor=333, currency="EUR"), 5).amount_minor == 349
     assert consent_limit(Money(amount_minor=99_999_999, currency="EUR"), 5).amount_minor == 99_999_999
+
+
+async def test_the_house_may_allow_less_tolerance(
+    settings: Settings, vendors, mint: Minting, database: Database
+) -> None:
+    strict = create_app(settings.model_copy(update={"price_tolerance_max_percent": 2}), vendors)
+    async with running(strict) as app:
+        caller = await mint(of=app)
+        found = await saved_offers(database, caller.client_id)
+        answer = await caller.post("/v1/bookings", booking_body(found, price_tolerance_percent=3))
+        assert (answer.status_code, answer.json()["field"]) == (422, "/price_tolerance_percent")
+        assert (await caller.post("/v1/bookings", booking_body(found, price_tolerance_percent=2))).status_code == 202

@@ -3,7 +3,7 @@
 from datetime import timedelta
 
 import pytest
-from sqlalchemy import func, update
+from sqlalchemy import func, select, update
 from temporalio.client import Client
 
 from schema.bookings import StateChange, workflow_id_for
@@ -13,7 +13,7 @@ from schema.payments import cancellation_workflow_id_for
 from schema.references import payment_id_for
 from schema.states import BookingState, ItemState
 from schema.tables import bookings as bookings_table
-from schema.tables import cancellation_quotes
+from schema.tables import cancellation_quotes, idempotency_keys
 from store import bookings, items, payments
 from store.database import Database
 from tests.api.conftest import Booking, Caller, Minting
@@ -104,10 +104,6 @@ async def test_a_token_is_not_kept_in_clear(caller: Caller, book: Booking, datab
     path = f"/v1/bookings/{(await book(caller))['booking_id']}/cancellation"
     token = (await caller.post(path, {}, key="keep-no-secret")).json()["token"]
     async with database.read() as connection:
-        from sqlalchemy import select
-
-        from schema.tables import idempotency_keys
-
         kept = await connection.scalar(
             select(idempotency_keys.c.answer).where(idempotency_keys.c.client_id == caller.client_id)
         )

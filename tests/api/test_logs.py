@@ -9,6 +9,7 @@ from fastapi import FastAPI
 
 from schema.logging import configure_logging, mask_sensitive
 from schema.settings import Settings
+from store import bookings
 from tests.api.conftest import TRAVELLER, Booking, Caller, booking_body, saved_offers
 
 
@@ -51,8 +52,6 @@ async def test_a_strange_correlation_id_is_replaced(bad: str, caller: Caller) ->
 
 
 async def test_the_correlation_id_goes_with_the_booking(caller: Caller, database) -> None:
-    from store import bookings
-
     found = await saved_offers(database, caller.client_id)
     answer = await caller.post("/v1/bookings", booking_body(found), **{"X-Correlation-Id": "follow-this-one"})
     async with database.read() as connection:

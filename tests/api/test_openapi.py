@@ -32,7 +32,7 @@ def test_every_refusal_is_documented_under_its_own_status(document: dict) -> Non
                 assert REFUSALS[code].status == int(status)
                 told.add(code)
     why_a_booking_failed = {
-        *("sold_out", "price_changed", "card_declined", "payment_not_completed", "hold_expired", "vendor_unavailable"),
+        *("sold_out", "price_changed", "card_declined", "payment_not_completed", "hold_expired"),
         *("vendor_rejected", "cancelled_by_traveller", "consent_timeout", "outcome_not_found_out"),
     }
     of_the_router = {"method_not_allowed"}

@@ -97,8 +97,7 @@ async def test_a_full_house_takes_nothing_in(
         assert int(refused.headers["retry-after"]) >= 1
         repeated = await caller.post("/v1/bookings", booking_body(found), key="before-it-was-full")
         assert repeated.json() == first.json()
-    listed = (await caller.get("/v1/bookings")).json()["bookings"]
-    assert len(listed) == 1
+        assert len((await caller.get("/v1/bookings")).json()["bookings"]) == 1
 
 
 async def test_a_bug_is_a_500_without_a_word_of_it(app: FastAPI, mint: Minting, vendors, monkeypatch) -> None:

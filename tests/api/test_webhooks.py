@@ -7,6 +7,7 @@ from fastapi import FastAPI
 from sqlalchemy import select
 from temporalio.client import Client
 
+from api.app import create_app
 from schema.bookings import workflow_id_for
 from schema.references import payment_id_for
 from schema.settings import Settings
@@ -14,7 +15,6 @@ from schema.tables import inbox
 from store.database import Database
 from tests.api.conftest import Booking, Caller, running, speak
 from tests.api.fakes import SIGNATURE, FakeVendors
-from api.app import create_app
 
 PATH = "/v1/webhooks/stripe"
 

@@ -14,7 +14,7 @@ from tests.gateways.support import BOOKING_ID, DEPARTURE, NOW, PAYMENT_ID, PRICE
 
 FLIGHT_STATE: SupplierState = {"offer_id": "off_1", "passenger_ids": ["pas_1"]}
 HELD_STATE: SupplierState = {**FLIGHT_STATE, "order_id": "ord_1"}
-CAR_STATE: SupplierState = {"rate_id": "rat_1", "payment_type": "postpaid", "quote_id": "quo_1"}
+CAR_STATE: SupplierState = {"rate_id": "rat_1", "payment_type": "prepaid", "quote_id": "quo_1"}
 
 
 def duffel(data: object, status: int = 200, **beside: object) -> httpx.Response:
@@ -87,7 +87,7 @@ def car_rate(**changes: object) -> dict[str, Any]:
         "id": "rat_1",
         "total_amount": PRICE.decimal(),
         "total_currency": PRICE.currency,
-        "payment_type": "postpaid",
+        "payment_type": "prepaid",
         "supplier": {"name": "Hertz"},
         "car": {"name": "Fiat 500", "category": "mini", "max_passengers": 4},
         "pickup_location": {"name": "Desk"},

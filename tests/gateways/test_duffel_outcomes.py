@@ -318,7 +318,7 @@ async def test_booking_a_car(answer, expected):
     ],
 )
 async def test_a_car_that_was_never_quoted_is_quoted_first(quote, expected):
-    state = {"rate_id": "rat_1", "payment_type": "postpaid"}
+    state = {"rate_id": "rat_1", "payment_type": "prepaid"}
     vendor = Vendor(quote, duffel(car_booking()))
     assert await ending(cars(vendor).book(reservation_request(state))) == expected
     assert len(vendor.requests) == (2 if expected == "confirmed" else 1)
@@ -367,6 +367,13 @@ async def test_cancelling_a_car(answers, expected):
     else:
         with pytest.raises(expected):
             await attempt
+
+
+async def test_cars_that_are_paid_at_the_counter_are_left_out() -> None:
+    """Their price would be taken twice: with the trip, and at the counter."""
+    rates = [car_rate(), car_rate(id="rat_2", payment_type="postpaid"), car_rate(id="rat_3", payment_type="guarantee")]
+    found = await cars(Vendor(duffel({"rates": rates}))).search(search_request(), "trip-1")
+    assert [item.supplier_state["rate_id"] for item in found] == ["rat_1"]
 
 
 async def test_cars_that_are_too_small_are_left_out():

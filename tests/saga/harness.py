@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -86,9 +86,7 @@ class House:
     sandbox: httpx.AsyncClient
     client_id: str
     stack: Stack
-    policy: SagaPolicy = FAST
     counter: int = 0
-    extra: dict[str, object] = field(default_factory=dict)
 
     @asynccontextmanager
     async def worker(self, vendors: Vendors | None = None, **options: Any) -> AsyncGenerator[Worker]:
@@ -173,7 +171,7 @@ class House:
             assert await bookings.create(connection, new)
             stored = await bookings.get(connection, booking_id)
         assert stored is not None
-        plan = booking_input(stored, self.vendors, policy or self.policy)
+        plan = booking_input(stored, self.vendors, policy or self.settings.saga)
         return Trip(booking_id, correlation_id, plan, stored)
 
     async def start(self, trip: Trip) -> WorkflowHandle[Any, BookingResult]:
@@ -189,14 +187,13 @@ class House:
 
 
 @asynccontextmanager
-async def running_house(data: Path) -> AsyncGenerator[House]:
-    """Real PostgreSQL, Valkey, Temporal and the sandbox; the saga's workers come from the tests."""
-    environment = {
-        "TRAVELHUB_RAPID_SECRET": "sandbox-rapid-secret",
-        "TRAVELHUB_VENDOR_CLOCK_SCALE": str(CLOCK_SCALE),
-        "TRAVELHUB_VENDOR_TIMEOUT_S": "5",
+async def running_house(data: Path, workers: int = 0) -> AsyncGenerator[House]:
+    """Real PostgreSQL, Valkey, Temporal and the sandbox; workers as processes of their own, or by default from the tests."""
+    waits = {
+        f"TRAVELHUB_SAGA__{name.upper()}": str(value) for name, value in FAST.model_dump(exclude_unset=True).items()
     }
-    async with running_stack(data, workers=0, api=False, environment=environment) as stack:
+    environment = {**waits, "TRAVELHUB_VENDOR_CLOCK_SCALE": str(CLOCK_SCALE), "TRAVELHUB_VENDOR_TIMEOUT_S": "5"}
+    async with running_stack(data, workers=workers, api=False, environment=environment) as stack:
         settings = stack.settings()
         database = Database(str(settings.database_url), 20)
         vendors = build_vendors(settings)

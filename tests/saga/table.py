@@ -110,7 +110,9 @@ def all_cases() -> list[Case]:
             continue  # a local activity dies with its workflow task; the tests that kill real workers cover it
         cases.append(Case(place.scenario, ((place, fault),)))
     for scenario in ("car_refused", "capture_refused"):
-        here = [place for place in UNDO if place.scenario == scenario] + ([UNDO[2]] if scenario == "capture_refused" else [])
+        here = [place for place in UNDO if place.scenario == scenario] + (
+            [UNDO[2]] if scenario == "capture_refused" else []
+        )
         for first, second in combinations(here, 2):
             for one, other in product(PAIR_FAULTS, PAIR_FAULTS):
                 cases.append(Case(scenario, ((first, one), (second, other))))

@@ -9,6 +9,8 @@ from temporalio import activity
 from gateways.ports import Vendors
 from workers.interceptors import heartbeat_name
 
+_FORGOTTEN_S = 20
+
 Cut = Literal["killed_before", "killed_after", "zombie"]
 """`killed_before`: the worker dies after the attempt was written, before the call. `killed_after`: it dies with the answer in
 hand. `zombie`: it is taken for dead, and makes its call after its successor has made the same one."""
@@ -88,6 +90,8 @@ def _stop_heartbeat() -> None:
 
 
 async def _die() -> None:
-    """Nothing of this attempt runs any more; the server notices by its missing heartbeat."""
+    """Nothing of this attempt runs any more; the server notices by its missing heartbeat. The place in the worker is given back
+    once everybody has forgotten the attempt."""
     _stop_heartbeat()
-    await asyncio.Event().wait()
+    await asyncio.sleep(_FORGOTTEN_S)
+    raise asyncio.CancelledError

@@ -229,10 +229,11 @@ class Dossier:
 
     def written_off(self, name: str) -> bool:
         """An operator has recorded that an effect of this name may be left, and that we bear it."""
-        return any(_action(case) == "write_off" and name in _names(case) for case in self.cases)
+        return any(_decision(case, name) == "write_off" for case in self.cases)
 
     def operator_decided(self, name: str) -> bool:
-        return any(case.resolved_at is not None and name in _names(case) for case in self.cases)
+        """An operator has recorded what became of the effect of this name; to try again decides nothing."""
+        return any(_decision(case, name) not in (None, "retry") for case in self.cases)
 
 
 @dataclass(frozen=True)
@@ -348,5 +349,9 @@ def _names(case: AuditedCase) -> set[str]:
     return {str(effect.get("reference")) for effect in case.effects}
 
 
-def _action(case: AuditedCase) -> str | None:
-    return str(case.resolution.get("action")) if case.resolution is not None else None
+def _decision(case: AuditedCase, name: str) -> str | None:
+    """What was decided about the effect of this name; a decision that names none is about all of its case."""
+    resolution = case.resolution
+    if resolution is None or name not in _names(case) or resolution.get("reference") not in (None, name):
+        return None
+    return str(resolution.get("action"))

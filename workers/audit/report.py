@@ -57,9 +57,13 @@ def conclusion(report: AuditReport) -> str:
     broken = sorted(report.broken())
     ids = {violation.booking_id for violation in report.violations}
     return (
-        f"THE BOOKS DO NOT AGREE: {len(report.violations)} violations of {len(broken)} invariants "
-        f"({', '.join(map(str, broken))}) in {len(ids)} of {bookings} bookings."
+        f"THE BOOKS DO NOT AGREE: {_counted(len(report.violations), 'violation')} of "
+        f"{_counted(len(broken), 'invariant')} ({', '.join(map(str, broken))}) in {len(ids)} of {bookings} bookings."
     )
+
+
+def _counted(count: int, what: str) -> str:
+    return f"{count} {what}" if count == 1 else f"{count} {what}s"
 
 
 def _verdict(finding: Finding) -> Text:

@@ -1,0 +1,86 @@
+"""The sweep of RELIABILITY: every call of the saga to a vendor, with every fault, alone; and every pair of faults inside one
+compensation. After all of it the vendors' own books must agree with ours, by the same audit that operators run."""
+
+import pytest
+from temporalio.client import WorkflowHistory
+from temporalio.contrib.pydantic import pydantic_data_converter
+from temporalio.worker import Replayer, UnsandboxedWorkflowRunner
+
+from schema.states import BookingState
+from tests.saga.conftest import Sweep
+from tests.saga.driver import Ended
+from tests.saga.table import FORWARD, Case, all_cases
+from workers.wiring import WORKFLOWS
+
+pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(600)]
+
+_S = BookingState
+WITHOUT_FAULTS = {
+    "held": _S.CONFIRMED,
+    "instant": _S.CONFIRMED,
+    "three_d_secure": _S.CONFIRMED,
+    "flight_answer_lost": _S.CONFIRMED,
+    "hotel_answer_lost": _S.CONFIRMED,
+    "payment_answer_lost": _S.CONFIRMED,
+    "car_refused": _S.FAILED,
+    "capture_refused": _S.FAILED,
+    "cancelled": _S.CANCELLED,
+    "refund_pending": _S.CANCELLED,
+}
+SETTLED = {_S.CONFIRMED, _S.FAILED, _S.CANCELLED}
+_ONCE_IS_ENOUGH = {"A2_answer_lost", "A2_error_after_effect", "A3_killed_after", "A5_zombie", "A0_killed_before"}
+"""Faults that a supplier with a look-up or a key must not even be noticed for."""
+
+
+def expected(case: Case) -> set[BookingState]:
+    """States the case may end in. The audit says whether the books are right; this says that the trip was not given up lightly."""
+    if not case.faults:
+        return {WITHOUT_FAULTS[case.scenario]}
+    place, fault = case.faults[0]
+    if place in FORWARD and fault == "A7_refused":
+        return {_S.CONFIRMED if place.name == "look_at_authorisation" else _S.FAILED}
+    if place in FORWARD and place.vendor != "duffel_cars" and fault in _ONCE_IS_ENOUGH:
+        return {_S.CONFIRMED}
+    if case.scenario in ("car_refused", "capture_refused"):
+        return {_S.FAILED}
+    if case.scenario in ("cancelled", "refund_pending"):
+        return {_S.CANCELLED}
+    return {_S.CONFIRMED, _S.FAILED}
+
+
+@pytest.mark.parametrize("case", all_cases(), ids=lambda case: case.id)
+async def test_every_fault_leaves_the_books_balanced(case: Case, sweep: Sweep) -> None:
+    ended = ended_of(case, sweep)
+    assert ended.state in expected(case), f"{ended.state}: {ended.reason}"
+    never_met = {f"{place.name}-{fault}" for place, fault in case.faults} - sweep.fired[ended.trip.correlation_id]
+    assert not never_met, "the fault never happened, so the case proves nothing"
+    assert sweep.report is not None, "the audit runs after the last case"
+    broken = [violation.text for violation in sweep.report.violations if violation.booking_id == ended.trip.booking_id]
+    assert not broken
+    await replay(ended)
+
+
+async def test_nothing_at_the_vendors_belongs_to_nobody(sweep: Sweep) -> None:
+    """The audit of everything at once also sees what no booking knows of."""
+    assert sweep.report is not None, "the audit runs after the last case"
+    assert [violation for violation in sweep.report.violations if violation.booking_id is None] == []
+    proved = {finding.number for finding in sweep.report.findings if finding.checked}
+    assert {1, 2, 3, 4, 5, 6, 12, 13, 19, 20} <= proved
+
+
+def ended_of(case: Case, sweep: Sweep) -> Ended:
+    if case.id in sweep.failed:
+        raise AssertionError(f"{case.id} did not end: {sweep.failed[case.id]!r}") from sweep.failed[case.id]
+    return sweep.ended[case.id]
+
+
+async def replay(ended: Ended) -> None:
+    """Invariant 17: every history replays on today's code, with nothing cached."""
+    replayer = Replayer(
+        workflows=WORKFLOWS,
+        data_converter=pydantic_data_converter,
+        workflow_runner=UnsandboxedWorkflowRunner(),
+    )
+    for handle in ended.handles:
+        history = await handle.fetch_history()
+        await replayer.replay_workflow(WorkflowHistory(handle.id, history.events))
