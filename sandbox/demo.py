@@ -20,7 +20,7 @@ import structlog
 
 from sandbox.demo_client import DemoError, Lines
 from sandbox.demo_play import Stage
-from sandbox.demo_report import DemoReport, InvariantReport, ScenarioReport, invariants_of, report_of
+from sandbox.demo_report import DemoReport, InvariantReport, ScenarioReport, invariants_of, missed_by, report_of
 from sandbox.demo_scenarios import SCENARIOS, Run, environment
 from sandbox.demo_screen import Screen
 from sandbox.stack import Stack, StackOptions
@@ -122,7 +122,6 @@ async def _audit(stack: Stack, runs: list[Run]) -> tuple[list[InvariantReport], 
 
     from workers.audit import audit, gather  # noqa: PLC0415
 
-    booking_ids = [run.booking_id for run in runs if run.booking_id]
     try:
         async with asyncio.timeout(_AUDIT_WITHIN_S):
             report = await audit(await gather(stack.settings()))
@@ -130,7 +129,7 @@ async def _audit(stack: Stack, runs: list[Run]) -> tuple[list[InvariantReport], 
         return [], f"the audit did not end within {_AUDIT_WITHIN_S} s; {stack.state.logs} may tell why"
     except (SQLAlchemyError, httpx.HTTPError) as error:
         return [], f"the audit could not read the books: {type(error).__name__}: {error}"
-    return invariants_of(report, booking_ids), None
+    return invariants_of(report), missed_by(report, runs)
 
 
 def _quiet_logs() -> None:
