@@ -88,5 +88,5 @@ async def start_booking(client: Client, database: Database, booking: StoredBooki
         pass  # it ran and has ended
     except Exception as error:
         raise ServiceUnavailable("the booking is stored and will be started as soon as possible") from error
-    async with database.transaction() as connection:
+    async with database.read() as connection:
         await bookings.mark_started(connection, booking.booking_id)

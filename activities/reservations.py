@@ -150,10 +150,10 @@ class Reservations:
         self, step: ItemStep, attempt: Attempt, goal: ItemState, outcome: Outcome, state: SupplierState | None
     ) -> StepResult:
         async with self._database.transaction() as connection:
-            await attempts.finish(connection, attempt.key, outcome)
+            recorded = await attempts.finish(connection, attempt.key, outcome)
             if isinstance(outcome, Confirmed):
                 await items.reserved(connection, step.booking_id, step.item_no, goal, outcome, state or None)
-            elif isinstance(outcome, Unknown):
+            elif isinstance(outcome, Unknown) and recorded:
                 await items.set_state(connection, step.booking_id, step.item_no, ItemState.IN_DOUBT)
         return StepResult(outcome=outcome)
 

@@ -40,7 +40,7 @@ class Gate:
             async with self._counting:
                 if monotonic() >= self._count_after:  # somebody else may have counted while we waited
                     async with self._database.read() as connection:
-                        self._in_flight = await bookings.count_unsettled(connection)
+                        self._in_flight = await bookings.count_in_flight(connection)
                     self._count_after = monotonic() + _COUNTED_FOR_S
         if self._in_flight >= self._limit:
             raise ServiceUnavailable(

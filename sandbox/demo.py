@@ -26,6 +26,7 @@ from sandbox.demo_screen import Screen
 from sandbox.stack import Stack, StackOptions
 from sandbox.stack_state import StackState
 from sandbox.supervisor import StackError
+from schema.settings import SettingsError
 
 INTERRUPTED: Final = 130
 """What a shell expects of a program that Ctrl-C ended."""
@@ -41,6 +42,9 @@ def run_demo(as_json: bool) -> int:
     data.chmod(0o711)
     try:
         report = asyncio.run(_on_a_stack(data, screen))
+    except SettingsError:
+        _remove(data)  # a wrong variable in the shell: nothing was started
+        raise
     except BaseException:
         screen.say(f"the demo itself broke; logs and data are kept in {data}")
         raise

@@ -123,7 +123,7 @@ class Stage:
             return None
 
         log = self.stack.state.logs / "worker.log"
-        names = " or ".join(sorted(wanted))
+        names = "settled" if wanted == SETTLED_STATES else " or ".join(sorted(wanted))
         return await until(look, what=f"booking {booking_id} to become {names}", within_s=within_s, log=log)
 
     async def _accept_price(self, run: Run, booking_id: str) -> None:

@@ -46,8 +46,9 @@ class FlightOffer(Bookable):
     segments: list[FlightSegment]
 
     def summary(self) -> str:
-        first, last = self.segments[0], self.segments[-1]
-        return f"Flight {first.carrier}{first.number} {first.origin}-{last.destination} {first.departs_at:%Y-%m-%d}"
+        first = self.segments[0]
+        route = "-".join([first.origin, *(segment.destination for segment in self.segments)])
+        return f"Flight {first.carrier}{first.number} {route} {first.departs_at:%Y-%m-%d}"
 
     def starts_on(self) -> date:
         return self.segments[0].departs_at.date()

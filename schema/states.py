@@ -44,6 +44,9 @@ FINAL_STATES = frozenset({_S.FAILED, _S.CANCELLED})
 SETTLED_STATES = FINAL_STATES | {_S.CONFIRMED, _S.PARTIALLY_CONFIRMED}
 """The saga is over: the trip is booked, or it is undone."""
 
+PARKED_STATES = frozenset({_S.PRICE_CHANGED, _S.REFUND_PENDING, _S.NEEDS_OPERATOR})
+"""The saga waits for the traveller, the provider or an operator, perhaps for days."""
+
 CONFIRMED_STATES = frozenset({_S.CONFIRMED, _S.PARTIALLY_CONFIRMED})
 
 

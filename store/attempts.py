@@ -73,8 +73,11 @@ async def begin(connection: AsyncConnection, new: NewAttempt) -> Attempt:
     return _attempt(row, fresh=fresh)
 
 
-async def finish(connection: AsyncConnection, key: str, outcome: PaymentOutcome) -> None:
-    """Records what the vendor said. Evidence of an effect outweighs everything; `unknown` never overwrites an answer."""
+async def finish(connection: AsyncConnection, key: str, outcome: PaymentOutcome) -> bool:
+    """Records what the vendor said. Evidence of an effect outweighs everything; `unknown` never overwrites an answer.
+
+    False if something weightier was recorded before: a straggler came late.
+    """
     replaceable = ["calling", "ready", "unknown"]
     if isinstance(outcome, Confirmed):
         replaceable += ["rejected", "confirmed"]
@@ -88,9 +91,8 @@ async def finish(connection: AsyncConnection, key: str, outcome: PaymentOutcome)
     }
     if isinstance(outcome, Confirmed | ActionRequired):
         values["provider_reference"] = outcome.provider_reference
-    await connection.execute(
-        update(attempts).where(attempts.c.key == key, attempts.c.status.in_(replaceable)).values(values)
-    )
+    statement = update(attempts).where(attempts.c.key == key, attempts.c.status.in_(replaceable)).values(values)
+    return (await connection.execute(statement)).rowcount > 0
 
 
 async def nothing_happened(connection: AsyncConnection, key: str) -> None:

@@ -14,7 +14,7 @@ from schema.model import Message
 from schema.money import Money
 from schema.offers import Offer
 from schema.references import BookingId
-from schema.states import SETTLED_STATES, BookingState, ItemState, is_legal
+from schema.states import PARKED_STATES, SETTLED_STATES, BookingState, ItemState, is_legal
 from schema.tables import booking_items, booking_travellers, bookings, events
 from schema.travellers import Traveller
 from store import cases
@@ -335,10 +335,10 @@ async def not_started(connection: AsyncConnection, before: datetime, limit: int)
     return list(rows)
 
 
-async def count_unsettled(connection: AsyncConnection) -> int:
-    """Sagas in flight, for admission."""
-    settled = [state.value for state in SETTLED_STATES]
-    return await connection.scalar(select(func.count()).where(bookings.c.state.not_in(settled))) or 0
+async def count_in_flight(connection: AsyncConnection) -> int:
+    """Sagas that keep the machines busy, for admission; one that waits for a person or a refund costs next to nothing."""
+    at_rest = [state.value for state in SETTLED_STATES | PARKED_STATES]
+    return await connection.scalar(select(func.count()).where(bookings.c.state.not_in(at_rest))) or 0
 
 
 def stored_item(row: RowMapping) -> StoredItem:

@@ -52,7 +52,7 @@ class Database:
 
     @asynccontextmanager
     async def read(self) -> AsyncIterator[AsyncConnection]:
-        """For single statements: no BEGIN and no COMMIT are sent."""
+        """For a single statement, which may be a write: no BEGIN and no COMMIT are sent."""
         async with self._reader.connect() as connection:
             yield connection
 

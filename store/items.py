@@ -36,7 +36,8 @@ async def reserved(  # what an answer carries
     outcome: Confirmed,
     supplier_state: dict[str, object] | None,
 ) -> None:
-    """The supplier has it, held or confirmed."""
+    """The supplier has it, held or confirmed. A straggler's news never takes an item back: from confirmed to held, or from
+    released to anything."""
     values: dict[str, object] = {"state": state, "provider_booking_ref": outcome.provider_reference}
     if outcome.price is not None:
         values["price_minor"] = outcome.price.amount_minor
@@ -45,7 +46,18 @@ async def reserved(  # what an answer carries
     values["hold_expires_at"] = outcome.expires_at if state == ItemState.HELD else None
     if supplier_state is not None:
         values["supplier_state"] = supplier_state
-    await _change(connection, booking_id, item_no, values)
+    later = {ItemState.RELEASED, ItemState.CANCELLED, ItemState.LEFT_OUT}
+    if state == ItemState.HELD:
+        later.add(ItemState.CONFIRMED)
+    await connection.execute(
+        update(booking_items)
+        .where(
+            booking_items.c.booking_id == booking_id,
+            booking_items.c.item_no == item_no,
+            booking_items.c.state.not_in([entry.value for entry in later]),
+        )
+        .values(**values, version=booking_items.c.version + 1)
+    )
 
 
 async def set_state(

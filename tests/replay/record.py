@@ -23,6 +23,7 @@ from tests.saga.waiting import eventually
 HISTORIES = Path(__file__).parent / "histories"
 _AUTHORISE = {"vendor": "stripe", "method": "POST", "path": "/payment_intents$"}
 _PRICE = {"vendor": "duffel", "method": "GET", "path": "/air/offers/"}
+_TELLS_OF_A_MACHINE = {"stackTrace", "identity"}
 Scenario = Callable[[House], Awaitable[dict[str, WorkflowHandle[Any, Any]]]]
 
 
@@ -133,8 +134,7 @@ async def snapshot(handle: WorkflowHandle[Any, Any]) -> Any:
 def without_places(document: Any) -> Any:
     """Stack traces and worker names tell of a machine and guard nothing."""
     if isinstance(document, dict):
-        kept = {name: without_places(value) for name, value in document.items() if name not in ("stackTrace", "identity")}
-        return kept
+        return {name: without_places(value) for name, value in document.items() if name not in _TELLS_OF_A_MACHINE}
     if isinstance(document, list):
         return [without_places(entry) for entry in document]
     return document

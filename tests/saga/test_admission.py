@@ -1,0 +1,46 @@
+"""E1: what the API stored and could not hand over, because it died or Temporal was away, is started by the sweep, once."""
+
+from datetime import timedelta
+
+import pytest
+
+from activities.sweeping import Sweeping, SweepInput
+from schema.states import BookingState
+from store import inbox
+from store.inbox import InboxMessage
+from tests.saga.harness import House
+
+pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(120)]
+
+
+def sweeping(house: House) -> Sweeping:
+    return Sweeping(house.database, house.vendors, house.client, house.settings.saga)
+
+
+async def test_a_stored_booking_without_a_workflow_is_started_once(house: House) -> None:
+    trip = await house.prepare()
+    sweep = sweeping(house)
+    assert (await sweep.sweep_admissions(SweepInput(older_than_s=60))).started == 0, "the young ones are the API's"
+    assert (await sweep.sweep_admissions(SweepInput(older_than_s=0))).started >= 1
+    assert (await sweep.sweep_admissions(SweepInput(older_than_s=0))).started == 0
+    handle = await house.start(trip)  # what a client's repeat does: the same workflow, not a second one
+    async with house.worker(graceful_shutdown_timeout=timedelta(seconds=1)):
+        assert (await handle.result()).state == BookingState.CONFIRMED
+    types = [effect["type"] for effect in await house.ledger(trip.booking_id)]
+    assert types.count("payment.captured") == 1
+
+
+async def test_a_webhook_nobody_handled_is_handed_over(house: House) -> None:
+    message = InboxMessage(
+        vendor="stripe",
+        event_id="evt_nobody_handled",
+        type="payment_intent.succeeded",
+        booking_id=None,
+        payment_id=None,
+    )
+    async with house.database.transaction() as connection:
+        assert await inbox.receive(connection, message)
+        assert await inbox.receive(connection, message), "not handled yet: a second delivery must not be swallowed"
+    await sweeping(house).sweep_admissions(SweepInput(older_than_s=0))
+    async with house.database.transaction() as connection:
+        assert not await inbox.receive(connection, message)
