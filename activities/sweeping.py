@@ -9,7 +9,7 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from activities.admission import booking_input, start_booking
 from gateways.ports import Vendors
-from schema.bookings import SagaPolicy, workflow_id_for
+from schema.bookings import SagaPolicy
 from schema.model import Message
 from schema.payments import PaymentChanged
 from store import bookings, inbox
@@ -57,13 +57,17 @@ class Sweeping:
 
 
 async def hand_over(client: Client, database: Database, message: InboxMessage) -> None:
-    """Wakes the workflow a webhook is for; one that has ended needs no waking. Raises RPCError while Temporal is away."""
-    if message.booking_id is not None and message.payment_id is not None:
+    """Wakes the workflows that wait for news of the payment; most events find nobody waiting, because the answer to the call said
+    it all. A workflow that has ended needs no waking. Raises RPCError while Temporal is away."""
+    if message.payment_id is not None:
         changed = PaymentChanged(payment_id=message.payment_id, event_id=message.event_id)
-        try:
-            await client.get_workflow_handle(workflow_id_for(message.booking_id)).signal("payment_changed", changed)
-        except RPCError as error:
-            if error.status != RPCStatusCode.NOT_FOUND:
-                raise
-    async with database.transaction() as connection:
+        async with database.read() as connection:
+            waiting = await inbox.who_waits(connection, message.payment_id)
+        for workflow_id in waiting:
+            try:
+                await client.get_workflow_handle(workflow_id).signal("payment_changed", changed)
+            except RPCError as error:
+                if error.status != RPCStatusCode.NOT_FOUND:
+                    raise
+    async with database.read() as connection:
         await inbox.handled(connection, message.vendor, message.event_id)

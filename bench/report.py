@@ -130,7 +130,7 @@ def _where_time_goes(measured: Measured) -> str:
     tasks = {side: median(shape.workflow_tasks for shape in measured.shapes[side]) for side in _SIDES}
     return (
         f"Where the time goes: a booking takes {together_ms:.0f} ms of processor ({parts}), the floor {floor_ms:.0f} ms; "
-        f"{tasks['saga']:.0f} workflow tasks, the floor {tasks['floor']:.0f}. Besides, the simulated vendors take "
+        f"{tasks['saga']:.1f} workflow tasks, the floor {tasks['floor']:.1f}. Besides, the simulated vendors take "
         f"{spent['sandbox']:.0f} ms of this machine and the bench's client {spent['client']:.0f} ms."
     )
 

@@ -50,7 +50,7 @@ class Sizes:
 
 
 FULL: Final = Sizes(
-    alone_rounds=5, alone_bookings=8, busy_rounds=5, busy_bookings=80, crowd_rounds=2, crowd_bookings=160, live=100
+    alone_rounds=5, alone_bookings=8, busy_rounds=5, busy_bookings=60, crowd_rounds=2, crowd_bookings=120, live=100
 )
 QUICK: Final = Sizes(
     alone_rounds=2, alone_bookings=3, busy_rounds=1, busy_bookings=30, crowd_rounds=1, crowd_bookings=30, live=30

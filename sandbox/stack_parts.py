@@ -53,7 +53,8 @@ def put_webhook_target(state: StackState) -> None:
     import httpx  # noqa: PLC0415
 
     target = {"url": f"{state.api_url}/v1/webhooks/stripe", "secret": state.secrets.stripe_webhook_secret}
-    answer = httpx.put(f"{state.sandbox_url}/_sandbox/stripe/webhook", json={**target, "mode": "normal"}, timeout=5)
+    url = f"{state.sandbox_url}/_sandbox/stripe/webhook"
+    answer = httpx.put(url, json={**target, "mode": "normal"}, timeout=5, trust_env=False)
     if answer.is_error:
         raise StackError(f"the sandbox refuses the webhook target: {answer.status_code} {answer.text}")
 

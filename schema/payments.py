@@ -17,6 +17,17 @@ def refund_workflow_id_for(payment_id: str, reason_key: str) -> str:
     return f"refund-{payment_id}-{reason_key}"
 
 
+def refund_key(payment_id: str, reason_key: str, generation: int) -> str:
+    """Must merge every try to give this money back for this reason; must not merge two reasons of one payment."""
+    return f"{payment_id}:refund-{reason_key}:{generation}"
+
+
+def refund_workflow_id_of(key: str) -> str:
+    """The workflow that writes the refund with this key."""
+    payment_id, step, _ = key.split(":")
+    return refund_workflow_id_for(payment_id, step.removeprefix("refund-"))
+
+
 def cancellation_workflow_id_for(booking_id: str, generation: int) -> str:
     return f"cancel-{booking_id}-{generation}"
 
@@ -86,8 +97,8 @@ class RefundStep(Message):
     retry_initial_s: float
 
     def key(self) -> str:
-        """Must merge every try to give this money back for this reason; must not merge two reasons of one payment."""
-        return f"{self.payment_id}:refund-{self.reason_key}:{self.generation}"
+        """Of this refund's effect; see `refund_key`."""
+        return refund_key(self.payment_id, self.reason_key, self.generation)
 
 
 class RefundStatus(Message):

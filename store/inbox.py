@@ -6,8 +6,14 @@ from sqlalchemy import func, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from schema.bookings import workflow_id_for
 from schema.model import Message
-from schema.tables import inbox
+from schema.payments import refund_workflow_id_of
+from schema.states import PaymentState
+from schema.tables import inbox, payments, refunds
+
+_WAITED_FOR = (PaymentState.ACTION_REQUIRED, PaymentState.IN_DOUBT)
+"""States of a payment in which its booking waits for the provider or the customer."""
 
 
 class InboxMessage(Message):
@@ -53,3 +59,16 @@ async def unhandled(connection: AsyncConnection, before: datetime, limit: int) -
         )
         for row in rows
     ]
+
+
+async def who_waits(connection: AsyncConnection, payment_id: str) -> list[str]:
+    """Ids of the workflows that wait for news of this payment: its booking's, and those of its unfinished refunds."""
+    booking = select(payments.c.booking_id).where(
+        payments.c.id == payment_id, payments.c.state.in_([state.value for state in _WAITED_FOR])
+    )
+    booking_id = await connection.scalar(booking)
+    unfinished = select(refunds.c.key).where(
+        refunds.c.payment_id == payment_id, refunds.c.status.not_in(["succeeded", "failed"])
+    )
+    waiting = {refund_workflow_id_of(key) for key in await connection.scalars(unfinished)}
+    return sorted(waiting | ({workflow_id_for(booking_id)} if booking_id is not None else set()))

@@ -12,6 +12,7 @@ from schema.bookings import workflow_id_for
 from schema.references import payment_id_for
 from schema.settings import Settings
 from schema.tables import inbox
+from store import payments
 from store.database import Database
 from tests.api.conftest import Booking, Caller, running, speak
 from tests.api.fakes import SIGNATURE, FakeVendors
@@ -35,10 +36,30 @@ async def _kept(database: Database, event: dict[str, object]):
         return (await connection.execute(select(inbox).where(inbox.c.event_id == event["event_id"]))).one_or_none()
 
 
+async def _waits_for_the_customer(database: Database, booking_id: str) -> None:
+    """A booking whose payment needs the customer: the one whose workflow waits for news."""
+    payment_id = payment_id_for(booking_id, 0)
+    async with database.transaction() as connection:
+        await payments.ensure(connection, payment_id, booking_id, 0, "stripe", "EUR")
+        await payments.action_required(connection, payment_id, f"pi_{booking_id}")
+
+
+async def test_an_event_nobody_waits_for_wakes_nobody(
+    app: FastAPI, caller: Caller, book: Booking, database: Database, temporal: Client
+) -> None:
+    """Most events say what the answer to the call has said already; a signal would cost a workflow task."""
+    booking_id = str((await book(caller))["booking_id"])
+    event = _event(booking_id)
+    assert (await _send(app, event)).status_code == 200
+    assert (await _kept(database, event)).handled_at is not None
+    assert await temporal.get_workflow_handle(workflow_id_for(booking_id)).query("heard") == []
+
+
 async def test_an_event_reaches_its_booking_once(
     app: FastAPI, caller: Caller, book: Booking, database: Database, temporal: Client
 ) -> None:
     booking_id = str((await book(caller))["booking_id"])
+    await _waits_for_the_customer(database, booking_id)
     event = _event(booking_id)
     answers = [await _send(app, event) for _ in range(3)]
     assert [answer.status_code for answer in answers] == [200] * 3
@@ -80,6 +101,7 @@ async def test_while_temporal_is_away_events_are_kept_for_later(
     settings: Settings, vendors: FakeVendors, caller: Caller, book: Booking, database: Database, app: FastAPI
 ) -> None:
     booking_id = str((await book(caller))["booking_id"])
+    await _waits_for_the_customer(database, booking_id)
     event = _event(booking_id)
     away = settings.model_copy(update={"temporal_address": "127.0.0.1:1"})
     async with running(create_app(away, vendors)) as without_temporal:

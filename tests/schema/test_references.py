@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from schema.payments import refund_key, refund_workflow_id_for, refund_workflow_id_of
 from schema.references import (
     MAX_GENERATION,
     MAX_ITEMS,
@@ -50,6 +51,12 @@ def test_a_reference_that_would_not_fit_is_refused(item: int, generation: int) -
 def test_keys_tell_steps_and_generations_apart() -> None:
     assert step_key(BOOKING, "capture", 0) == f"{BOOKING}:capture:0"
     assert len({step_key(BOOKING, step, n) for step in ("authorise", "capture") for n in (0, 1)}) == 4
+
+
+def test_a_refunds_key_leads_to_its_workflow() -> None:
+    payment_id = payment_id_for(BOOKING, 0)
+    key = refund_key(payment_id, "cancellation-3", 1)
+    assert refund_workflow_id_of(key) == refund_workflow_id_for(payment_id, "cancellation-3")
 
 
 def test_a_payment_leads_back_to_its_booking() -> None:

@@ -86,7 +86,7 @@ class SandboxBooks:
         """Raises httpx.HTTPError when the sandbox cannot be reached."""
         # One booking is searched for by the sandbox; of several the whole books are cheaper.
         query = {"contains": booking_ids[0]} if booking_ids is not None and len(booking_ids) == 1 else {}
-        async with httpx.AsyncClient(base_url=self._url, timeout=_SANDBOX_TIMEOUT_S) as client:
+        async with httpx.AsyncClient(base_url=self._url, timeout=_SANDBOX_TIMEOUT_S, trust_env=False) as client:
             books_answer = await client.get("/_sandbox/books", params=query)
             ledger_answer = await client.get("/_sandbox/ledger", params=query)
         books = _Books.model_validate_json(books_answer.raise_for_status().content)
