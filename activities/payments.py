@@ -28,11 +28,10 @@ class Payments:
         """Reserve the money. A second call carries the same key, so the provider answers it with the first one's result."""
         async with told_to_temporal(step.retry_initial_s):
             async with self._database.transaction() as connection:
-                provider_code = await bookings.payment_provider_of(connection, step.booking_id)
+                provider_code, method = await bookings.paid_through(connection, step.booking_id)
                 await payments.ensure(
                     connection, step.payment_id, step.booking_id, step.generation, provider_code, step.amount.currency
                 )
-                _, method = await bookings.travellers_of(connection, step.booking_id)
                 new = _attempt(step, "authorise", provider_code, step.generation)
                 attempt = await attempts.begin(connection, new)
             if attempt.tombstoned:

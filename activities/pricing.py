@@ -20,9 +20,10 @@ class Pricing:
         """The supplier's price now; None when it can no longer be had. Keeps what the supplier wants to see at booking."""
         async with told_to_temporal(step.retry_initial_s):
             async with self._database.read() as connection:
-                item = await items.get(connection, step.booking_id, step.item_no)
+                item = await items.for_step(connection, step.booking_id, step.item_no)
             check = await self._vendors.supplier(item.supplier).price(item.supplier_state, step.correlation_id)
-            if check.price is not None and (check.price != item.price or check.supplier_state is not None):
+            changed = check.price != item.price or check.supplier_state not in (None, item.supplier_state)
+            if check.price is not None and changed:
                 async with self._database.transaction() as connection:
                     await items.repriced(connection, step.booking_id, step.item_no, check.price, check.supplier_state)
             reason = check.reason if check.reason in REFUSALS else "vendor_rejected"

@@ -18,10 +18,11 @@ from schema.outcomes import Confirmed, Outcome, Rejected, Unknown
 from schema.references import item_reference, step_key
 from schema.states import ItemState
 from schema.travellers import Traveller
-from store import attempts, bookings, items
+from store import attempts, items
 from store.attempts import Attempt, NewAttempt
 from store.bookings import StoredItem
 from store.database import Database
+from store.items import StepItem
 
 Call = Callable[[Supplier, ReservationRequest], Awaitable[tuple[Outcome, SupplierState]]]
 
@@ -68,8 +69,7 @@ class Reservations:
     async def _create(self, step: ItemStep, name: str, goal: ItemState, call: Call) -> StepResult:
         async with told_to_temporal(step.retry_initial_s):
             async with self._database.transaction() as connection:
-                item = await items.get(connection, step.booking_id, step.item_no)
-                travellers, _ = await bookings.travellers_of(connection, step.booking_id)
+                item, travellers = await items.with_travellers(connection, step.booking_id, step.item_no)
                 attempt = await attempts.begin(connection, new_attempt(step, name, item))
             if attempt.tombstoned:
                 return StepResult(outcome=Rejected(code="cancelled", message="the step was undone before it ran"))
@@ -101,7 +101,7 @@ class Reservations:
         self,
         step: ItemStep,
         supplier: Supplier,
-        item: StoredItem,
+        item: StepItem,
         travellers: list[Traveller],
         attempt: Attempt,
         goal: ItemState,
@@ -124,8 +124,7 @@ class Reservations:
         look-up shows nothing yet."""
         async with told_to_temporal(step.retry_initial_s):
             async with self._database.transaction() as connection:
-                item = await items.get(connection, step.booking_id, step.item_no)
-                travellers, _ = await bookings.travellers_of(connection, step.booking_id)
+                item, travellers = await items.with_travellers(connection, step.booking_id, step.item_no)
                 attempt = await attempts.by_key(connection, new_attempt(step, name, item).key)
                 if attempt is None or attempt.status == "ready":
                     # Nothing was ever sent with effect; the tombstone keeps a straggler from sending it after all.
@@ -158,7 +157,7 @@ class Reservations:
         return StepResult(outcome=outcome)
 
 
-def new_attempt(step: ItemStep, name: str, item: StoredItem) -> NewAttempt:
+def new_attempt(step: ItemStep, name: str, item: StepItem | StoredItem) -> NewAttempt:
     """The attempt of one step on one item. Its reference is the item's for every step of a generation: the supplier keeps one
     object per reference."""
     reference = item_reference(step.booking_id, step.item_no, step.generation)
@@ -171,11 +170,11 @@ def new_attempt(step: ItemStep, name: str, item: StoredItem) -> NewAttempt:
         vendor=item.supplier,
         reference=reference,
         # The price is left out on purpose: it may be checked again between two tries of one effect.
-        request_hash=hashlib.sha256(orjson.dumps([item.offer.offer_id, reference, name])).digest(),
+        request_hash=hashlib.sha256(orjson.dumps([item.offer_id, reference, name])).digest(),
     )
 
 
-def look_up(step: ItemStep, item: StoredItem, travellers: list[Traveller], attempt: Attempt) -> LookUp:
+def look_up(step: ItemStep, item: StepItem | StoredItem, travellers: list[Traveller], attempt: Attempt) -> LookUp:
     return LookUp(
         reference=attempt.reference,
         provider_reference=attempt.provider_reference or item.provider_booking_ref,

@@ -145,7 +145,6 @@ class Steps:
             item_no=item.item_no,
             generation=0,
             correlation_id=self._plan.correlation_id,
-            supplier_capabilities=item.capabilities,
             retry_initial_s=self._plan.policy.retry_initial_s,
         )
 

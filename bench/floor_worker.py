@@ -11,7 +11,7 @@ from temporalio.worker import Worker
 
 from bench.floor import FLOOR_ACTIVITIES, FLOOR_QUEUE, FLOOR_WORKFLOWS
 from schema.settings import Settings
-from workers.main import workflow_runner
+from workers.main import settle_memory, workflow_runner
 from workers.temporal import temporal_connection
 
 
@@ -30,11 +30,12 @@ async def run_floor_worker(settings: Settings) -> None:
         max_concurrent_activity_task_polls=settings.worker_pollers,
         max_concurrent_workflow_task_polls=settings.worker_pollers,
         max_cached_workflows=max(1000, 2 * settings.sagas_in_flight),
-        sticky_queue_schedule_to_start_timeout=timedelta(seconds=5),
+        sticky_queue_schedule_to_start_timeout=timedelta(seconds=settings.worker_sticky_timeout_s),
         graceful_shutdown_timeout=timedelta(seconds=20),
     )
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
+    settle_memory()
     async with worker:
         await stop.wait()
 

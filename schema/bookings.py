@@ -160,7 +160,6 @@ class ItemStep(Message):
     item_no: int
     generation: int
     correlation_id: str
-    supplier_capabilities: Capabilities
     retry_initial_s: float
     provider_reference: str | None = None
     """From an operator, who found out what no look-up could."""

@@ -38,6 +38,8 @@ class Settings(BaseSettings):
     worker_max_activities: Annotated[int, Field(ge=1)] = 100
     worker_max_workflow_tasks: Annotated[int, Field(ge=2)] = 20
     worker_pollers: Annotated[int, Field(ge=2)] = 20
+    worker_sticky_timeout_s: Annotated[float, Field(gt=0)] = 5
+    """How long Temporal waits for the worker that has a workflow in its cache, before another may replay it."""
     sagas_in_flight: Annotated[int, Field(ge=1)] = 500
     """Admission: more unfinished bookings than this are answered 503 with Retry-After instead of piling up."""
 

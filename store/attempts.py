@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Literal
 
 from pydantic import TypeAdapter
-from sqlalchemy import RowMapping, func, select, update
+from sqlalchemy import RowMapping, bindparam, func, literal_column, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -20,6 +20,18 @@ from schema.tables import attempts
 
 Status = Literal["calling", "ready", "confirmed", "rejected", "unknown"]
 _OUTCOME: TypeAdapter[PaymentOutcome] = TypeAdapter(PaymentOutcome)
+
+# Built once: to build a statement costs as much as to run it. Which columns are written is said by the values given with it.
+_OF_KEY = attempts.c.key == bindparam("of_key")
+_CLAIM = insert(attempts).on_conflict_do_nothing().returning(attempts.c.created_at)
+_READ = select(attempts).where(_OF_KEY)
+_LOCK = _READ.with_for_update()
+_CLAIM_AGAIN = update(attempts).where(_OF_KEY).values(tries=attempts.c.tries + 1)
+_FINISH_WITH_EVIDENCE = update(attempts).where(_OF_KEY).values(updated_at=func.now())
+_FINISH = _FINISH_WITH_EVIDENCE.where(
+    attempts.c.status.in_([literal_column(f"'{status}'") for status in ("calling", "ready", "unknown")])
+)
+_NOTHING_HAPPENED = update(attempts).where(_OF_KEY, attempts.c.status == "calling").values(status="ready")
 
 
 class NewAttempt(Message):
@@ -56,20 +68,20 @@ class Attempt(Message):
 
 async def begin(connection: AsyncConnection, new: NewAttempt) -> Attempt:
     """Claims the effect before the call. Raises InvariantBroken if the key was used for another request."""
-    statement = insert(attempts).values(**new.model_dump(), status="calling").on_conflict_do_nothing()
-    row = (await connection.execute(statement.returning(attempts))).mappings().one_or_none()
-    if row is not None:
-        return _attempt(row, fresh=True)
-    query = select(attempts).where(attempts.c.key == new.key).with_for_update()
-    row = (await connection.execute(query)).mappings().one()
+    values = {**new.model_dump(), "status": "calling", "tries": 1}
+    created_at = await connection.scalar(_CLAIM, values)
+    if created_at is not None:
+        made = {"provider_reference": None, "outcome": None, "tombstoned": False, "created_at": created_at}
+        return Attempt.model_validate({**values, **made, "fresh": True})
+    row = (await connection.execute(_LOCK, {"of_key": new.key})).mappings().one()
     if row["request_hash"] not in (new.request_hash, b""):
         raise InvariantBroken(f"attempt {new.key} was made with another request")
     fresh = row["status"] == "ready" and row["tombstoned_at"] is None
     # A tombstone may have come before the attempt itself and then holds neither hash nor claim.
-    changes: dict[str, object] = {"tries": attempts.c.tries + 1, "request_hash": new.request_hash}
+    changes: dict[str, object] = {"of_key": new.key, "request_hash": new.request_hash}
     if fresh:
         changes["status"] = "calling"
-    await connection.execute(update(attempts).where(attempts.c.key == new.key).values(changes))
+    await connection.execute(_CLAIM_AGAIN, changes)
     return _attempt(row, fresh=fresh)
 
 
@@ -78,28 +90,19 @@ async def finish(connection: AsyncConnection, key: str, outcome: PaymentOutcome)
 
     False if something weightier was recorded before: a straggler came late.
     """
-    replaceable = ["calling", "ready", "unknown"]
-    if isinstance(outcome, Confirmed):
-        replaceable += ["rejected", "confirmed"]
     status = {Confirmed: "confirmed", Rejected: "rejected", Unknown: "unknown", ActionRequired: "unknown"}[
         type(outcome)
     ]
-    values: dict[str, object] = {
-        "status": status,
-        "outcome": outcome.model_dump(mode="json"),
-        "updated_at": func.now(),
-    }
+    values: dict[str, object] = {"of_key": key, "status": status, "outcome": outcome.model_dump(mode="json")}
     if isinstance(outcome, Confirmed | ActionRequired):
         values["provider_reference"] = outcome.provider_reference
-    statement = update(attempts).where(attempts.c.key == key, attempts.c.status.in_(replaceable)).values(values)
-    return (await connection.execute(statement)).rowcount > 0
+    statement = _FINISH_WITH_EVIDENCE if isinstance(outcome, Confirmed) else _FINISH
+    return (await connection.execute(statement, values)).rowcount > 0
 
 
 async def nothing_happened(connection: AsyncConnection, key: str) -> None:
     """The call certainly had no effect and may be made again; only for the caller whose `begin` was fresh."""
-    await connection.execute(
-        update(attempts).where(attempts.c.key == key, attempts.c.status == "calling").values(status="ready")
-    )
+    await connection.execute(_NOTHING_HAPPENED, {"of_key": key})
 
 
 async def tombstone(connection: AsyncConnection, new: NewAttempt) -> None:
@@ -124,7 +127,7 @@ async def of_booking(connection: AsyncConnection, booking_id: str) -> list[Attem
 
 
 async def by_key(connection: AsyncConnection, key: str) -> Attempt | None:
-    row = (await connection.execute(select(attempts).where(attempts.c.key == key))).mappings().one_or_none()
+    row = (await connection.execute(_READ, {"of_key": key})).mappings().one_or_none()
     return None if row is None else _attempt(row)
 
 

@@ -4,7 +4,7 @@ import base64
 from datetime import datetime
 
 from pydantic import AwareDatetime, TypeAdapter, ValidationError
-from sqlalchemy import RowMapping, Select, func, insert, select, tuple_, update
+from sqlalchemy import RowMapping, bindparam, func, insert, select, tuple_, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -20,8 +20,33 @@ from schema.travellers import Traveller
 from store import cases
 
 _OFFER: TypeAdapter[Offer] = TypeAdapter(Offer)
-_TRAVELLERS: TypeAdapter[list[Traveller]] = TypeAdapter(list[Traveller])
+TRAVELLERS: TypeAdapter[list[Traveller]] = TypeAdapter(list[Traveller])
 _CURSOR: TypeAdapter[tuple[AwareDatetime, BookingId]] = TypeAdapter(tuple[AwareDatetime, BookingId])
+
+# Built once: to build a statement costs as much as to run it. Which columns are written is said by the values given with it.
+_OF_ID = bookings.c.id == bindparam("of_booking")
+_CREATE = upsert(bookings).on_conflict_do_nothing().returning(bookings.c.created_at)
+_ADD_ITEMS = insert(booking_items)
+_ADD_TRAVELLERS = insert(booking_travellers)
+_ADD_EVENT = insert(events)
+_LOCK = select(bookings.c.state, bookings.c.version, bookings.c.client_id).where(_OF_ID).with_for_update()
+_MOVE = update(bookings).where(_OF_ID).values(updated_at=func.now())
+_READ = select(bookings).where(_OF_ID, bookings.c.deleted_at.is_(None))
+_READ_OF_CLIENT = _READ.where(bookings.c.client_id == bindparam("of_client"))
+_READ_ITEMS = (
+    select(booking_items).where(booking_items.c.booking_id == bindparam("of_booking")).order_by(booking_items.c.item_no)
+)
+_READ_PROGRESS = select(bookings.c.state, bookings.c.version, bookings.c.waiting_for).where(_OF_ID)
+_READ_TRAVELLERS = select(booking_travellers.c.travellers, booking_travellers.c.payment_method).where(
+    booking_travellers.c.booking_id == bindparam("of_booking")
+)
+_READ_PAYMENT_PROVIDER = select(bookings.c.payment_provider).where(_OF_ID)
+_READ_PAYER = (
+    select(bookings.c.payment_provider, booking_travellers.c.payment_method)
+    .join(booking_travellers, booking_travellers.c.booking_id == bookings.c.id)
+    .where(_OF_ID)
+)
+_MARK_STARTED = update(bookings).where(_OF_ID).values(workflow_started_at=func.now())
 
 
 class NewItem(Message):
@@ -61,6 +86,10 @@ class StoredItem(Message):
     penalty: Money
     hold_expires_at: datetime | None
     supplier_state: dict[str, object]
+
+    @property
+    def offer_id(self) -> str:
+        return self.offer.offer_id
 
 
 class StoredBooking(Message):
@@ -120,18 +149,13 @@ async def create(connection: AsyncConnection, new: NewBooking) -> datetime | Non
         "payment_provider": new.payment_provider,
         "correlation_id": new.correlation_id,
     }
-    created_at = await connection.scalar(
-        upsert(bookings).values(values).on_conflict_do_nothing().returning(bookings.c.created_at)
-    )
+    created_at = await connection.scalar(_CREATE, values)
     if created_at is None:
         return None
-    await connection.execute(insert(booking_items), [_item_values(new.booking_id, item) for item in new.items])
+    await connection.execute(_ADD_ITEMS, [_item_values(new.booking_id, item) for item in new.items])
     people = [traveller.model_dump(mode="json") for traveller in new.travellers]
-    await connection.execute(
-        insert(booking_travellers).values(
-            booking_id=new.booking_id, travellers=people, payment_method=new.payment_method
-        )
-    )
+    paid = {"booking_id": new.booking_id, "travellers": people, "payment_method": new.payment_method}
+    await connection.execute(_ADD_TRAVELLERS, paid)
     await _append_event(connection, new.client_id, new.booking_id, 0, BookingState.PENDING, {})
     return created_at
 
@@ -159,13 +183,7 @@ async def record(connection: AsyncConnection, change: StateChange) -> bool:
 
     Raises InvariantBroken when the transition is not in the table, or the version was recorded with another state: two writers.
     """
-    row = (
-        await connection.execute(
-            select(bookings.c.state, bookings.c.version, bookings.c.client_id, bookings.c.currency)
-            .where(bookings.c.id == change.booking_id)
-            .with_for_update()
-        )
-    ).one()
+    row = (await connection.execute(_LOCK, {"of_booking": change.booking_id})).one()
     before = BookingState(row.state)
     if row.version >= change.version:
         await _check_same(connection, change)
@@ -175,11 +193,11 @@ async def record(connection: AsyncConnection, change: StateChange) -> bool:
             f"booking {change.booking_id} cannot go from {before} v{row.version} to {change.state} v{change.version}"
         )
     values: dict[str, object] = {
+        "of_booking": change.booking_id,
         "state": change.state,
         "version": change.version,
         "reason": change.reason,
         "waiting_for": change.waiting_for,
-        "updated_at": func.now(),
     }
     if change.total is not None:
         values["total_minor"] = change.total.amount_minor
@@ -187,7 +205,7 @@ async def record(connection: AsyncConnection, change: StateChange) -> bool:
         values["consent_limit_minor"] = change.consent_limit.amount_minor
     if change.fee is not None:
         values["fee_minor"] = change.fee.amount_minor
-    await connection.execute(update(bookings).where(bookings.c.id == change.booking_id).values(values))
+    await connection.execute(_MOVE, values)
     if change.case is not None:
         await cases.open_case(connection, change.booking_id, change.case)
     if change.close_case is not None:
@@ -217,39 +235,33 @@ async def _append_event(  # one row of six columns
     state: BookingState,
     data: dict[str, object],
 ) -> None:
-    await connection.execute(
-        insert(events).values(
-            client_id=client_id,
-            booking_id=booking_id,
-            version=version,
-            type=f"booking.{state.value.lower()}",
-            state=state,
-            data=data,
-        )
-    )
+    values = {
+        "client_id": client_id,
+        "booking_id": booking_id,
+        "version": version,
+        "type": f"booking.{state.value.lower()}",
+        "state": state,
+        "data": data,
+    }
+    await connection.execute(_ADD_EVENT, values)
 
 
 async def get(connection: AsyncConnection, booking_id: str, client_id: str | None = None) -> StoredBooking | None:
     """The booking with its items; None if there is none, or it is not this client's."""
-    query = _query().where(bookings.c.id == booking_id)
-    if client_id is not None:
-        query = query.where(bookings.c.client_id == client_id)
-    row = (await connection.execute(query)).mappings().one_or_none()
+    if client_id is None:
+        rows = await connection.execute(_READ, {"of_booking": booking_id})
+    else:
+        rows = await connection.execute(_READ_OF_CLIENT, {"of_booking": booking_id, "of_client": client_id})
+    row = rows.mappings().one_or_none()
     if row is None:
         return None
-    items = await connection.execute(
-        select(booking_items).where(booking_items.c.booking_id == booking_id).order_by(booking_items.c.item_no)
-    )
+    items = await connection.execute(_READ_ITEMS, {"of_booking": booking_id})
     return _booking(row, [stored_item(item) for item in items.mappings()])
 
 
 async def progress(connection: AsyncConnection, booking_id: str) -> Progress | None:
     """As little of the booking as somebody who waits for it needs."""
-    row = (
-        await connection.execute(
-            select(bookings.c.state, bookings.c.version, bookings.c.waiting_for).where(bookings.c.id == booking_id)
-        )
-    ).one_or_none()
+    row = (await connection.execute(_READ_PROGRESS, {"of_booking": booking_id})).one_or_none()
     if row is None:
         return None
     return Progress(state=BookingState(row.state), version=row.version, waiting_for=row.waiting_for)
@@ -257,7 +269,7 @@ async def progress(connection: AsyncConnection, booking_id: str) -> Progress | N
 
 async def page(connection: AsyncConnection, client_id: str, limit: int, cursor: str | None) -> Page:
     """The client's bookings, newest first, without their items. Raises Malformed for a cursor that is not one of ours."""
-    query = _query().where(bookings.c.client_id == client_id)
+    query = select(bookings).where(bookings.c.client_id == client_id, bookings.c.deleted_at.is_(None))
     if cursor is not None:
         query = query.where(tuple_(bookings.c.created_at, bookings.c.id) < _read_cursor(cursor))
     rows = await connection.execute(query.order_by(bookings.c.created_at.desc(), bookings.c.id.desc()).limit(limit + 1))
@@ -265,10 +277,6 @@ async def page(connection: AsyncConnection, client_id: str, limit: int, cursor: 
     more = len(found) > limit
     found = found[:limit]
     return Page(bookings=found, next_cursor=_write_cursor(found[-1]) if more else None)
-
-
-def _query() -> Select[tuple[object, ...]]:
-    return select(bookings).where(bookings.c.deleted_at.is_(None))
 
 
 def _write_cursor(last: StoredBooking) -> str:
@@ -303,25 +311,25 @@ async def events_of(connection: AsyncConnection, booking_id: str, after_version:
 
 async def travellers_of(connection: AsyncConnection, booking_id: str) -> tuple[list[Traveller], str]:
     """Who travels, and the payment method: personal data, for the call to a vendor only."""
-    row = (
-        await connection.execute(
-            select(booking_travellers.c.travellers, booking_travellers.c.payment_method).where(
-                booking_travellers.c.booking_id == booking_id
-            )
-        )
-    ).one()
-    return _TRAVELLERS.validate_python(row.travellers), row.payment_method
+    row = (await connection.execute(_READ_TRAVELLERS, {"of_booking": booking_id})).one()
+    return TRAVELLERS.validate_python(row.travellers), row.payment_method
 
 
 async def payment_provider_of(connection: AsyncConnection, booking_id: str) -> str:
     """The code of the provider that this booking is paid through."""
-    provider = await connection.scalar(select(bookings.c.payment_provider).where(bookings.c.id == booking_id))
+    provider = await connection.scalar(_READ_PAYMENT_PROVIDER, {"of_booking": booking_id})
     assert provider is not None, f"booking {booking_id} is not in the books"
     return provider
 
 
+async def paid_through(connection: AsyncConnection, booking_id: str) -> tuple[str, str]:
+    """The code of the payment provider, and the payment method: personal data, for the call to that provider only."""
+    row = (await connection.execute(_READ_PAYER, {"of_booking": booking_id})).one()
+    return row.payment_provider, row.payment_method
+
+
 async def mark_started(connection: AsyncConnection, booking_id: str) -> None:
-    await connection.execute(update(bookings).where(bookings.c.id == booking_id).values(workflow_started_at=func.now()))
+    await connection.execute(_MARK_STARTED, {"of_booking": booking_id})
 
 
 async def not_started(connection: AsyncConnection, before: datetime, limit: int) -> list[str]:

@@ -1,12 +1,34 @@
 """The ledger: double-entry, append-only, one set of entries per effect."""
 
-from sqlalchemy import func, select
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy import BigInteger, Text, bindparam, func, select
+from sqlalchemy.dialects.postgresql import ARRAY, insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from schema.model import Message
 from schema.money import Money
 from schema.tables import ledger_entries
+
+# The lines come as two arrays, since SQLAlchemy compiles an INSERT of several rows anew each time.
+_LINES = (
+    func.unnest(bindparam("accounts", type_=ARRAY(Text)), bindparam("minors", type_=ARRAY(BigInteger)))
+    .table_valued("account", "amount_minor")
+    .render_derived()
+)
+_POST = (
+    insert(ledger_entries)
+    .from_select(
+        ["effect_key", "account", "amount_minor", "currency", "booking_id", "payment_id"],
+        select(
+            bindparam("of_effect", type_=Text),
+            _LINES.c.account,
+            _LINES.c.amount_minor,
+            bindparam("in_currency", type_=Text),
+            bindparam("of_booking", type_=Text),
+            bindparam("of_payment", type_=Text),
+        ),
+    )
+    .on_conflict_do_nothing()
+)
 
 
 class Posting(Message):
@@ -44,18 +66,15 @@ def refunded(provider: str, amount: Money) -> dict[str, int]:
 
 async def post(connection: AsyncConnection, posting: Posting) -> None:
     """Writes the entries once; again is a no-op. The database refuses a set that does not balance."""
-    rows = [
-        {
-            "effect_key": posting.effect_key,
-            "account": account,
-            "amount_minor": minor,
-            "currency": posting.currency,
-            "booking_id": posting.booking_id,
-            "payment_id": posting.payment_id,
-        }
-        for account, minor in posting.lines.items()
-    ]
-    await connection.execute(insert(ledger_entries).values(rows).on_conflict_do_nothing())
+    values = {
+        "of_effect": posting.effect_key,
+        "accounts": list(posting.lines.keys()),
+        "minors": list(posting.lines.values()),
+        "in_currency": posting.currency,
+        "of_booking": posting.booking_id,
+        "of_payment": posting.payment_id,
+    }
+    await connection.execute(_POST, values)
 
 
 async def balances(connection: AsyncConnection, booking_id: str) -> dict[str, int]:

@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from sqlalchemy import RowMapping, func, select, update
+from sqlalchemy import Executable, RowMapping, bindparam, func, literal_column, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -13,6 +13,23 @@ from schema.states import PaymentState
 from schema.tables import payments, refunds
 from store import ledger
 from store.ledger import Posting
+
+# Built once: to build a statement costs as much as to run it. Which columns are written is said by the values given with it.
+_OF_ID = payments.c.id == bindparam("of_payment")
+_ENSURE = insert(payments).on_conflict_do_nothing()
+_READ = select(payments).where(_OF_ID)
+_LOCK = _READ.with_for_update()
+_CHANGE = update(payments).where(_OF_ID).values(updated_at=func.now())
+
+
+def _moving(to: PaymentState, *before: PaymentState) -> Executable:
+    """Moves a payment that is in one of the states before, and tells what it is then; of any other it tells nothing."""
+    in_time = payments.c.state.in_([literal_column(f"'{state.value}'") for state in before])
+    return _CHANGE.where(in_time).values(state=to).returning(payments)
+
+
+_AUTHORISE = _moving(PaymentState.AUTHORISED, PaymentState.CREATED, PaymentState.ACTION_REQUIRED, PaymentState.IN_DOUBT)
+_CAPTURE = _moving(PaymentState.CAPTURED, PaymentState.AUTHORISED, PaymentState.IN_DOUBT)
 
 
 class StoredPayment(Message):
@@ -41,20 +58,20 @@ class StoredRefund(Message):
 async def ensure(  # a row
     connection: AsyncConnection, payment_id: str, booking_id: str, generation: int, provider: str, currency: str
 ) -> None:
-    statement = insert(payments).values(
-        id=payment_id,
-        booking_id=booking_id,
-        generation=generation,
-        provider=provider,
-        currency=currency,
-        state=PaymentState.CREATED,
-    )
-    await connection.execute(statement.on_conflict_do_nothing())
+    values = {
+        "id": payment_id,
+        "booking_id": booking_id,
+        "generation": generation,
+        "provider": provider,
+        "currency": currency,
+        "state": PaymentState.CREATED,
+    }
+    await connection.execute(_ENSURE, values)
 
 
 async def get(connection: AsyncConnection, payment_id: str, *, lock: bool = False) -> StoredPayment | None:
-    query = select(payments).where(payments.c.id == payment_id)
-    row = (await connection.execute(query.with_for_update() if lock else query)).mappings().one_or_none()
+    rows = await connection.execute(_LOCK if lock else _READ, {"of_payment": payment_id})
+    row = rows.mappings().one_or_none()
     return None if row is None else _payment(row)
 
 
@@ -65,16 +82,15 @@ async def of_booking(connection: AsyncConnection, booking_id: str) -> list[Store
 
 async def authorised(connection: AsyncConnection, payment_id: str, amount: Money, outcome: Confirmed) -> None:
     """The money is reserved. Again is a no-op; so is news of it that arrives after the capture or the void."""
-    payment = await _locked(connection, payment_id)
-    if payment.state in (PaymentState.CREATED, PaymentState.ACTION_REQUIRED, PaymentState.IN_DOUBT):
-        await _change(
-            connection,
-            payment_id,
-            state=PaymentState.AUTHORISED,
-            authorised_minor=amount.amount_minor,
-            provider_reference=outcome.provider_reference,
-            expires_at=outcome.expires_at,
-        )
+    payment = await _moved(
+        connection,
+        _AUTHORISE,
+        payment_id,
+        authorised_minor=amount.amount_minor,
+        provider_reference=outcome.provider_reference,
+        expires_at=outcome.expires_at,
+    )
+    if payment is not None:
         await _post(connection, payment, "authorised", ledger.authorised(payment.provider, amount))
 
 
@@ -89,9 +105,9 @@ async def declined(connection: AsyncConnection, payment_id: str, message: str) -
 
 
 async def captured(connection: AsyncConnection, payment_id: str, amount: Money) -> None:
-    payment = await _locked(connection, payment_id)
-    if payment.state in (PaymentState.AUTHORISED, PaymentState.IN_DOUBT):
-        await _change(connection, payment_id, state=PaymentState.CAPTURED, captured_minor=amount.amount_minor)
+    """The money is taken. Again is a no-op; so is news of it that arrives after the void or a refund."""
+    payment = await _moved(connection, _CAPTURE, payment_id, captured_minor=amount.amount_minor)
+    if payment is not None:
         await _post(connection, payment, "captured", ledger.captured(payment.provider, amount, payment.authorised))
 
 
@@ -183,10 +199,19 @@ async def _locked(connection: AsyncConnection, payment_id: str) -> StoredPayment
     return payment
 
 
+async def _moved(
+    connection: AsyncConnection, statement: Executable, payment_id: str, **values: object
+) -> StoredPayment | None:
+    """The payment after the move; None if it was not in a state to make it."""
+    row = (await connection.execute(statement, {"of_payment": payment_id, **values})).mappings().one_or_none()
+    if row is None:
+        await _locked(connection, payment_id)
+        return None
+    return _payment(row)
+
+
 async def _change(connection: AsyncConnection, payment_id: str, **values: object) -> None:
-    await connection.execute(
-        update(payments).where(payments.c.id == payment_id).values(**values, updated_at=func.now())
-    )
+    await connection.execute(_CHANGE, {"of_payment": payment_id, **values})
 
 
 async def _post(connection: AsyncConnection, payment: StoredPayment, effect: str, lines: dict[str, int]) -> None:

@@ -102,7 +102,6 @@ class Item:
             item_no=self.plan.item_no,
             generation=self.generation,
             correlation_id=self._booking.correlation_id,
-            supplier_capabilities=self.plan.capabilities,
             retry_initial_s=self._booking.policy.retry_initial_s,
             provider_reference=provider_reference,
         )

@@ -192,7 +192,12 @@ async def running_house(data: Path, workers: int = 0) -> AsyncGenerator[House]:
     waits = {
         f"TRAVELHUB_SAGA__{name.upper()}": str(value) for name, value in FAST.model_dump(exclude_unset=True).items()
     }
-    environment = {**waits, "TRAVELHUB_VENDOR_CLOCK_SCALE": str(CLOCK_SCALE), "TRAVELHUB_VENDOR_TIMEOUT_S": "5"}
+    environment = {
+        **waits,
+        "TRAVELHUB_VENDOR_CLOCK_SCALE": str(CLOCK_SCALE),
+        "TRAVELHUB_VENDOR_TIMEOUT_S": "5",
+        "TRAVELHUB_WORKER_STICKY_TIMEOUT_S": "1",
+    }
     async with running_stack(data, workers=workers, api=False, environment=environment) as stack:
         settings = stack.settings()
         database = Database(str(settings.database_url), 20)

@@ -147,6 +147,46 @@ async def test_money_is_booked_once_however_often_it_is_told(database: Database,
     }  # fmt: skip
 
 
+@pytest.mark.parametrize("voided", [True, False])
+async def test_late_news_of_an_authorisation_changes_nothing(database: Database, booking_id: str, voided: bool) -> None:
+    """The money was let go of or taken before: neither the payment nor the books move again."""
+    payment_id, amount = payment_id_for(booking_id, 0), Money(amount_minor=900, currency="EUR")
+    authorised = Confirmed(provider_reference=payment_id)
+    async with database.transaction() as connection:
+        await payments.ensure(connection, payment_id, booking_id, 0, "stripe", "EUR")
+        await payments.authorised(connection, payment_id, amount, authorised)
+        if voided:
+            await payments.voided(connection, payment_id)
+        else:
+            await payments.captured(connection, payment_id, amount)
+        settled, books = await payments.get(connection, payment_id), await ledger.balances(connection, booking_id)
+    async with database.transaction() as connection:
+        await payments.authorised(connection, payment_id, amount, authorised)
+        await payments.captured(connection, payment_id, amount)
+        assert await payments.get(connection, payment_id) == settled
+        assert await ledger.balances(connection, booking_id) == books
+
+
+async def test_news_of_a_payment_that_is_not_in_the_books_is_a_bug(database: Database, booking_id: str) -> None:
+    payment_id, amount = payment_id_for(booking_id, 0), Money(amount_minor=900, currency="EUR")
+    with pytest.raises(AssertionError, match="not in the books"):
+        async with database.transaction() as connection:
+            await payments.captured(connection, payment_id, amount)
+
+
+async def test_a_step_reads_of_its_item_what_is_stored(database: Database, booking_id: str) -> None:
+    async with database.transaction() as connection:
+        await items.repriced(connection, booking_id, 1, Money(amount_minor=700, currency="EUR"), {"token": "t"})
+        await items.reserved(connection, booking_id, 1, ItemState.HELD, Confirmed(provider_reference=new_id("o")), None)
+        whole, lean = await items.get(connection, booking_id, 1), await items.for_step(connection, booking_id, 1)
+        with_people, travellers = await items.with_travellers(connection, booking_id, 1)
+        people, method = await bookings.travellers_of(connection, booking_id)
+        paid_through = await bookings.paid_through(connection, booking_id)
+    assert all(getattr(whole, name) == value for name, value in lean)
+    assert (with_people, travellers) == (lean, people)
+    assert paid_through == ("stripe", method)
+
+
 def attempt_of(booking_id: str, request: bytes = b"request") -> NewAttempt:
     return NewAttempt(
         key=f"{booking_id}:hold-1:0", booking_id=booking_id, step="hold", item_no=1, generation=0, vendor="duffel",
