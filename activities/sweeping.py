@@ -1,4 +1,5 @@
-"""The net under the API: what it stored but could not hand over to a workflow before it died, or while Temporal was away."""
+"""The net under the API: what it stored but could not hand over to a workflow before it died, or while Temporal was away; and the
+offers nobody can book any more."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -12,12 +13,14 @@ from gateways.ports import Vendors
 from schema.bookings import SagaPolicy
 from schema.model import Message
 from schema.payments import PaymentChanged
-from store import bookings, inbox
+from store import bookings, inbox, offers
 from store.database import Database
 from store.inbox import InboxMessage
 
 _log = get_logger(__name__)
 _BATCH = 200
+_OFFERS_KEPT = timedelta(days=1)
+"""After they have expired: long enough to say `offer_expired` instead of `unknown_offer`. Bookings keep their own copy."""
 
 
 class SweepInput(Message):
@@ -28,6 +31,7 @@ class SweepInput(Message):
 class SweepResult(Message):
     started: int
     webhooks_handled: int
+    offers_forgotten: int = 0
 
 
 class Sweeping:
@@ -53,7 +57,9 @@ class Sweeping:
                 await start_booking(self._client, self._database, booking, plan)
         for message in messages:
             await hand_over(self._client, self._database, message)
-        return SweepResult(started=len(waiting), webhooks_handled=len(messages))
+        async with self._database.read() as connection:
+            forgotten = await offers.drop_expired(connection, before - _OFFERS_KEPT)
+        return SweepResult(started=len(waiting), webhooks_handled=len(messages), offers_forgotten=forgotten)
 
 
 async def hand_over(client: Client, database: Database, message: InboxMessage) -> None:

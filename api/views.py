@@ -8,6 +8,7 @@ from schema.errors import REFUSALS
 from schema.model import Message
 from schema.money import Money
 from schema.offers import Kind, Offer
+from schema.settings import Settings
 from schema.states import BookingState, ItemState, PaymentState
 from store.bookings import StoredBooking, StoredEvent, StoredItem
 from store.cases import StoredCase
@@ -197,6 +198,8 @@ class CaseView(Message):
     case_id: str
     booking_id: str
     workflow_id: str
+    workflow_url: str
+    """Where the workflow that waits for the decision is shown in Temporal's Web UI."""
     reason: str
     effects: list[OutstandingEffect]
     opened_at: datetime
@@ -204,8 +207,9 @@ class CaseView(Message):
     resolution: Resolution | None
 
     @classmethod
-    def of(cls, case: StoredCase) -> "CaseView":
-        return cls.model_validate(case.model_dump())
+    def of(cls, case: StoredCase, settings: Settings) -> "CaseView":
+        place = f"namespaces/{settings.temporal_namespace}/workflows/{case.workflow_id}"
+        return cls.model_validate({**case.model_dump(), "workflow_url": f"{settings.temporal_ui_url}{place}"})
 
 
 class CaseList(Message):

@@ -50,7 +50,6 @@ class Secrets(BaseModel):
     """Made once for a data directory. They protect a sandbox: the vendors' keys open nothing outside it."""
 
     valkey_password: str = Field(default_factory=_secret, repr=False)
-    cursor_secret: str = Field(default_factory=_secret, repr=False)
     duffel_token: str = Field(default_factory=lambda: f"duffel_test_{_secret()}", repr=False)
     rapid_api_key: str = Field(default_factory=lambda: secrets.token_hex(13), repr=False)
     rapid_secret: str = Field(default=SHARED_SECRET, repr=False)
@@ -179,7 +178,6 @@ class StackState(BaseModel):
             "TRAVELHUB_STRIPE_API_KEY": self.secrets.stripe_api_key,
             "TRAVELHUB_STRIPE_WEBHOOK_SECRET": self.secrets.stripe_webhook_secret,
             "TRAVELHUB_SANDBOX_URL": self.sandbox_url,
-            "TRAVELHUB_CURSOR_SECRET": self.secrets.cursor_secret,
             **self.overrides,
         }
 

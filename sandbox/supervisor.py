@@ -259,8 +259,12 @@ async def side_by_side(*work: Coroutine[object, object, None]) -> None:
         async with asyncio.TaskGroup() as group:
             for piece in work:
                 group.create_task(piece)
-    except* StackError as failures:
-        raise _first(failures) from None
+    except ExceptionGroup as failures:
+        # Not `except*`: what is raised inside one is wrapped into a group again by the older releases of Python 3.11.
+        told, others = failures.split(StackError)
+        if told is None or others is not None:
+            raise
+        raise _first(told) from None
 
 
 def _first(failures: ExceptionGroup[StackError]) -> StackError:

@@ -6,9 +6,7 @@
     │   ├── Unauthenticated          401
     │   ├── Forbidden                403      the token lacks a scope
     │   ├── NotFound                 404      no such thing, or somebody else's
-    │   ├── Conflict                 409      not in the state the request needs
-    │   ├── TooLarge                 413
-    │   └── UnsupportedMediaType     415
+    │   └── Conflict                 409      not in the state the request needs
     ├── ServiceUnavailable           503      a part of ours is away; retry with the same key
     ├── VendorUnavailable            -        the vendor did nothing; the same call may be tried again
     ├── VendorContractBroken         -        the vendor answered something its contract does not allow
@@ -74,16 +72,6 @@ class Conflict(ClientError):
     code = "conflict"
     status = 409
     advice = "Read the current state, then decide."
-
-
-class TooLarge(ClientError):
-    code = "body_too_large"
-    status = 413
-
-
-class UnsupportedMediaType(ClientError):
-    code = "unsupported_media_type"
-    status = 415
 
 
 class ServiceUnavailable(TravelHubError):

@@ -67,8 +67,6 @@ class Settings(BaseSettings):
     price_tolerance_max_percent: Annotated[int, Field(ge=0, le=5)] = 5
     offer_ttl_s: Annotated[float, Field(gt=0)] = 1800
     cancellation_quote_ttl_s: Annotated[float, Field(gt=0)] = 900
-    cursor_secret: SecretStr = SecretStr("local-cursor-secret")
-    """Signs cursors and cancellation tokens."""
 
     @classmethod
     def load(cls) -> "Settings":

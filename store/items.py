@@ -1,7 +1,5 @@
 """One item of a booking, as the activities need it; and what a supplier said of it."""
 
-from datetime import datetime
-
 from sqlalchemy import RowMapping, bindparam, literal_column, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -110,16 +108,6 @@ async def set_state(
 
 async def _change(connection: AsyncConnection, booking_id: str, item_no: int, values: dict[str, object]) -> None:
     await connection.execute(_CHANGE, {"of_booking": booking_id, "of_item": item_no, **values})
-
-
-async def due_holds(connection: AsyncConnection, before: datetime) -> list[tuple[str, int]]:
-    """Holds whose deadline has passed though the item still counts as held: (booking id, item number)."""
-    rows = await connection.execute(
-        select(booking_items.c.booking_id, booking_items.c.item_no).where(
-            booking_items.c.state == ItemState.HELD, booking_items.c.hold_expires_at < before
-        )
-    )
-    return [(row.booking_id, row.item_no) for row in rows]
 
 
 def _step_item(row: RowMapping) -> StepItem:

@@ -36,7 +36,7 @@ async def list_cases(_: Watcher, query: Annotated[CasesQuery, Query()], services
     """Review cases, the oldest first, 200 at most; each names every effect that may be outstanding at a vendor."""
     async with services.database.read() as connection:
         found = await cases.listed(connection, include_resolved=query.include_resolved, limit=_MOST_CASES)
-    return json_answer(CaseList(cases=[CaseView.of(case) for case in found]))
+    return json_answer(CaseList(cases=[CaseView.of(case, services.settings) for case in found]))
 
 
 @router.post(

@@ -43,6 +43,7 @@ async def _listed(caller: Caller, query: str = "") -> dict[str, dict]:
 async def test_open_cases_name_every_effect(caller: Caller, case: ReviewCase) -> None:
     found = (await _listed(caller))[case.case_id]
     assert found["effects"][0]["reference"] == case.effects[0].reference
+    assert found["workflow_url"].endswith(f"/namespaces/default/workflows/{case.workflow_id}")
     assert found["resolved_at"] is None
 
 

@@ -1,12 +1,13 @@
 """E1: what the API stored and could not hand over, because it died or Temporal was away, is started by the sweep, once."""
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from activities.sweeping import Sweeping, SweepInput
+from schema.offers import FoundOffer
 from schema.states import BookingState
-from store import inbox
+from store import inbox, offers
 from store.inbox import InboxMessage
 from tests.saga.harness import House
 
@@ -28,6 +29,23 @@ async def test_a_stored_booking_without_a_workflow_is_started_once(house: House)
         assert (await handle.result()).state == BookingState.CONFIRMED
     types = [effect["type"] for effect in await house.ledger(trip.booking_id)]
     assert types.count("payment.captured") == 1
+
+
+async def test_offers_nobody_can_book_any_more_are_forgotten(house: House) -> None:
+    trip = await house.prepare(kinds=("hotel",))
+    old, young = [trip.booking.items[0].offer.model_copy(update={"expires_at": moment}) for moment in _moments()]
+    async with house.database.transaction() as connection:
+        found = [FoundOffer(offer=offer, supplier_state={}) for offer in (old, young)]
+        named = [offer.offer_id for offer in await offers.save(connection, house.client_id, found)]
+    await sweeping(house).sweep_admissions(SweepInput(older_than_s=0))
+    async with house.database.read() as connection:
+        kept = await offers.load(connection, house.client_id, named)
+    assert set(kept) == {named[1]}, "one that has just expired is kept, to say so to whoever books it"
+
+
+def _moments() -> tuple[datetime, datetime]:
+    now = datetime.now(UTC)
+    return now - timedelta(days=2), now - timedelta(minutes=1)
 
 
 async def test_a_webhook_nobody_handled_is_handed_over(house: House) -> None:

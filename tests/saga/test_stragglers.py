@@ -1,0 +1,60 @@
+"""A straggler that begins after its undo (A5, A6): the tombstone stops it before it calls anybody."""
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+from temporalio.testing import ActivityEnvironment
+
+from activities.payments import Payments
+from activities.reservations import Reservations
+from activities.undoing import Undoing
+from schema.bookings import ItemStep, Undone
+from schema.outcomes import Rejected
+from schema.payments import PaymentStep, UndoPayment
+from schema.references import payment_id_for
+from tests.saga.harness import House, Trip
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+
+async def run(activity: Callable[[Any], Awaitable[Any]], argument: object) -> Any:
+    return await ActivityEnvironment().run(activity, argument)
+
+
+def step_of(trip: Trip, kind: str) -> ItemStep:
+    item = next(item for item in trip.plan.items if item.kind == kind)
+    return ItemStep(
+        booking_id=trip.booking_id,
+        item_no=item.item_no,
+        generation=0,
+        correlation_id=trip.correlation_id,
+        retry_initial_s=0.05,
+    )
+
+
+@pytest.mark.parametrize(("kind", "step"), [("flight", "hold"), ("hotel", "hold"), ("flight", "book"), ("car", "book")])
+async def test_nothing_is_reserved_after_its_undo(house: House, kind: str, step: str) -> None:
+    trip = await house.prepare()
+    reservations = Reservations(house.database, house.vendors)
+    undone = await run(Undoing(house.database, house.vendors).undo_item, step_of(trip, kind))
+    assert isinstance(undone.result, Undone), "nobody had called yet"
+    late = await run(getattr(reservations, step), step_of(trip, kind))
+    assert isinstance(late.outcome, Rejected)
+    assert await house.ledger(trip.booking_id) == []
+
+
+async def test_no_money_is_reserved_after_its_undo(house: House) -> None:
+    trip = await house.prepare()
+    payments = Payments(house.database, house.vendors)
+    common = {
+        "booking_id": trip.booking_id,
+        "payment_id": payment_id_for(trip.booking_id, 0),
+        "generation": 0,
+        "correlation_id": trip.correlation_id,
+        "retry_initial_s": 0.05,
+    }
+    assert (await run(payments.undo_payment, UndoPayment.model_validate(common))).kind == "voided"
+    late = await run(payments.authorise, PaymentStep.model_validate({**common, "amount": trip.plan.consent.total}))
+    assert isinstance(late.outcome, Rejected)
+    assert await house.ledger(trip.booking_id) == []
