@@ -205,7 +205,7 @@ def _addresses(state: StackState) -> dict[str, str]:
         "valkey": f"127.0.0.1:{state.ports.valkey}",
         "temporal": f"{state.temporal_address}\n{state.temporal_ui_url} (Web UI)",
         "sandbox": f"{state.sandbox_url}/_sandbox/books",
-        "api": f"{state.api_url}\n{state.api_url}/docs",
+        "api": f"{state.api_url}\n{state.api_url}/openapi.json",
     }
 
 
