@@ -6,7 +6,7 @@ from activities.failures import told_to_temporal
 from activities.reservations import look_up, new_attempt
 from gateways.ports import Supplier, Vendors
 from schema.bookings import ItemStep, NothingFound, Undone, UndoResult
-from schema.errors import TravelHubError
+from schema.errors import OutcomeUnclear, TravelHubError
 from schema.money import Money
 from schema.outcomes import Confirmed
 from schema.references import step_key
@@ -78,7 +78,8 @@ class Undoing:
         if found is None:
             return UndoResult(result=NothingFound())
         if found.status == "pending":
-            return UndoResult(result=NothingFound())
+            # Seen, and not to be cancelled yet: never to be taken for absent, however long it stays so.
+            raise OutcomeUnclear(f"{supplier.code} shows {made[0].reference} as pending")
         if found.status in ("cancelled", "failed"):
             return await self._finished(step, item, item.penalty)
         undo = NewAttempt(

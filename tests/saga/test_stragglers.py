@@ -4,13 +4,14 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
+from temporalio.exceptions import ApplicationError
 from temporalio.testing import ActivityEnvironment
 
 from activities.payments import Payments
 from activities.reservations import Reservations
 from activities.undoing import Undoing
 from schema.bookings import ItemStep, Undone
-from schema.outcomes import Rejected
+from schema.outcomes import Rejected, Unknown
 from schema.payments import PaymentStep, UndoPayment
 from schema.references import payment_id_for
 from tests.saga.harness import House, Trip
@@ -42,6 +43,18 @@ async def test_nothing_is_reserved_after_its_undo(house: House, kind: str, step:
     late = await run(getattr(reservations, step), step_of(trip, kind))
     assert isinstance(late.outcome, Rejected)
     assert await house.ledger(trip.booking_id) == []
+
+
+async def test_what_the_supplier_shows_as_pending_is_not_taken_for_absent(house: House) -> None:
+    """It may yet be booked: the undo is tried until the supplier has decided, and is an operator's case if it never does."""
+    trip = await house.prepare(hold=False)
+    booking = {"vendor": "expedia_rapid", "method": "POST", "path": "/itineraries"}
+    await house.fault(contains=trip.correlation_id, **booking, action="accept_later", delay_s=60)
+    booked = await run(Reservations(house.database, house.vendors).book, step_of(trip, "hotel"))
+    assert isinstance(booked.outcome, Unknown)
+    with pytest.raises(ApplicationError) as caught:
+        await run(Undoing(house.database, house.vendors).undo_item, step_of(trip, "hotel"))
+    assert (caught.value.type, caught.value.non_retryable) == ("outcome_unclear", False)
 
 
 async def test_no_money_is_reserved_after_its_undo(house: House) -> None:
