@@ -18,7 +18,7 @@ from starlette.routing import BaseRoute, Mount, Route, Router
 from starlette.types import Receive, Scope, Send
 
 from sandbox.faults import Fault, FaultGate, FaultPlan, GateVendor
-from sandbox.vendors import duffel, duffel_cars, rapid, stripe
+from sandbox.vendors import amadeus, avis, duffel, duffel_cars, liteapi, paypal, rapid, stripe
 from sandbox.world import World, WorldSettings
 
 
@@ -35,7 +35,7 @@ class VendorModule(Protocol):
     def books(self, world: World, /) -> Mapping[str, object]: ...
 
 
-VENDOR_MODULES: Final[tuple[VendorModule, ...]] = (duffel, duffel_cars, rapid, stripe)
+VENDOR_MODULES: Final[tuple[VendorModule, ...]] = (duffel, duffel_cars, amadeus, rapid, stripe, paypal, avis, liteapi)
 
 
 class Sandbox:

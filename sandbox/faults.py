@@ -18,6 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from sandbox.corruption import Answer, Corruption, send_corrupted
 from sandbox.world import JsonObject, World
 
 FAULT_SCOPE_KEY: Final = "sandbox.fault"
@@ -38,9 +39,11 @@ Action: TypeAlias = Literal[
     "three_d_secure",
     "refund_pending",
     "refund_fails",
+    "corrupt",
 ]
 _PAYMENT_ACTIONS: Final = frozenset({"three_d_secure", "refund_pending", "refund_fails"})
 _SUPPLIER_ACTIONS: Final = frozenset({"sold_out", "price_changed"})
+_PAYMENT_PROVIDERS: Final = ("paypal", "stripe")
 _VENDOR_ACTIONS: Final = _PAYMENT_ACTIONS | _SUPPLIER_ACTIONS | {"accept_later", "decline"}
 
 
@@ -49,7 +52,7 @@ class Fault(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    vendor: Literal["duffel", "expedia_rapid", "stripe"] | None = None
+    vendor: Literal["amadeus", "avis", "duffel", "expedia_rapid", "liteapi", "paypal", "stripe"] | None = None
     method: str | None = Field(default=None, pattern=r"^[A-Za-z]+$")
     path: str | None = None
     """Regular expression, searched in the path below the vendor's prefix."""
@@ -67,6 +70,8 @@ class Fault(BaseModel):
     percent: float = Field(default=8, gt=-100, le=1000)
     """How much dearer (or, below zero, cheaper) `price_changed` makes it."""
     fail: bool = False
+    corruption: Corruption | None = None
+    """What `corrupt` makes of the answer."""
 
     @field_validator("path")
     @classmethod
@@ -82,10 +87,12 @@ class Fault(BaseModel):
     def _makes_sense(self) -> Self:
         if self.action == "delay" and self.delay_s == 0:
             raise ValueError("delay needs delay_s above 0")
-        if self.action in _PAYMENT_ACTIONS and self.vendor not in (None, "stripe"):
+        if (self.action == "corrupt") != (self.corruption is not None):
+            raise ValueError("corrupt needs a corruption, and nothing else has one")
+        if self.action in _PAYMENT_ACTIONS and self.vendor not in (None, *_PAYMENT_PROVIDERS):
             raise ValueError(f"{self.vendor} takes no payments, {self.action} cannot happen there")
-        if self.action in _SUPPLIER_ACTIONS and self.vendor == "stripe":
-            raise ValueError(f"stripe sells no travel, {self.action} cannot happen there")
+        if self.action in _SUPPLIER_ACTIONS and self.vendor in _PAYMENT_PROVIDERS:
+            raise ValueError(f"{self.vendor} sells no travel, {self.action} cannot happen there")
         return self
 
 
@@ -229,6 +236,8 @@ class FaultGate:
             await asyncio.sleep(fault.delay_s)
             release()
             await self._app(scope, receive, self._flushing(send))
+        elif fault.corruption is not None:
+            await self._corrupt(fault.corruption, scope, receive, send)
         elif action == "drop_before":
             await _drop(receive, send)
         elif action == "drop_after":
@@ -257,6 +266,15 @@ class FaultGate:
 
         await self._app(scope, receive, swallow)
         self._world.flush()
+
+    async def _corrupt(self, corruption: Corruption, scope: Scope, receive: _Replay, send: Send) -> None:
+        """The handler with its effects, its answer spoiled on the way."""
+        answer = Answer()
+        await self._app(scope, receive, answer.take)
+        self._world.flush()
+        await send_corrupted(answer, corruption, send)
+        if corruption == "half_body":
+            await _drop(receive, send)
 
     def _flushing(self, send: Send) -> Send:
         async def flush_then_send(message: Message) -> None:
@@ -300,11 +318,11 @@ def _searchable(scope: Scope, body: bytes) -> str:
 
 
 async def _drop(receive: _Replay, send: Send) -> None:
-    """Close the connection without an answer. uvicorn's `send` is a method of the object that has the transport."""
+    """Close the connection, after what is on its way out. uvicorn's `send` is a method of the object that has the transport."""
     transport = cast("object | None", getattr(getattr(send, "__self__", None), "transport", None))
     if transport is None:
         raise ConnectionDropped
-    cast(asyncio.Transport, transport).abort()
+    cast(asyncio.Transport, transport).close()
     # Wait until the server knows: it would complain of a handler that ended without an answer.
     while (await receive())["type"] != "http.disconnect":
         pass

@@ -6,10 +6,12 @@ from datetime import datetime, timedelta
 from typing import Final, Literal, TypedDict, cast
 
 from sandbox.content import CURRENCY
+from sandbox.vendors.duffel_airline_changes import changes_of, slices_now
 from sandbox.vendors.duffel_documents import carrier_document
 from sandbox.vendors.duffel_http import VENDOR, decimal_text, timestamp
 from sandbox.vendors.duffel_offer_documents import conditions_document, slice_documents
 from sandbox.vendors.duffel_offers import find_offer, request_id_of
+from sandbox.vendors.duffel_webhooks import emit
 from sandbox.world import JsonObject, World
 
 _REFERENCE_LETTERS: Final = "BCDFGHJKLMNPQRSTVWXZ23456789"
@@ -77,7 +79,7 @@ def claim(world: World, offer_id: str, *, taken: bool) -> None:
 
 
 def make_order(world: World, draft: OrderDraft) -> OrderRecord:
-    """Book or hold, with all that follows: the mark on the request, the ledger, the end of the hold."""
+    """Book or hold, with all that follows: the mark on the request, the ledger, the event, the end of the hold."""
     order_id = world.new_id("ord_")
     now = world.now()
     hold = draft["type"] == "hold"
@@ -98,6 +100,7 @@ def make_order(world: World, draft: OrderDraft) -> OrderRecord:
     claim(world, draft["offer_id"], taken=True)
     keep(world, order)
     record_effect(world, "flight.held" if hold else "flight.ticketed", order, total_minor(order))
+    emit(world, "order.created", {"id": order_id}, order_id)
     if hold:
         expire_later(world, order)
     return order
@@ -204,6 +207,7 @@ def _finish_later(world: World, pending: PendingRecord) -> None:
         draft, order_id = pending["draft"], pending["order_id"]
         if draft is not None and pending["fails"]:
             claim(world, draft["offer_id"], taken=False)
+            emit(world, "order.creation_failed", {"offer_id": draft["offer_id"]}, pending["id"])
         elif draft is not None:
             make_order(world, draft)
         elif order_id is not None and not pending["fails"]:
@@ -231,7 +235,7 @@ def resume(world: World) -> None:
 
 
 def order_document(world: World, order: OrderRecord) -> JsonObject:
-    """The order as Duffel sends it. The journey is taken from its offer, which is made anew."""
+    """The order as Duffel sends it. The journey is taken from its offer, which is made anew, and from what its airline changed."""
     offer = find_offer(world, order["offer_id"])
     if offer is None:
         raise LookupError(f"order {order['id']} has lost its offer request")
@@ -257,7 +261,7 @@ def order_document(world: World, order: OrderRecord) -> JsonObject:
         "total_amount": decimal_text(total_minor(order)),
         "total_currency": CURRENCY,
         "conditions": conditions_document(offer),
-        "slices": slice_documents(offer),
+        "slices": slices_now(world, order["id"], slice_documents(offer)),
         "passengers": order["passengers"],
         "services": [],
         "documents": _tickets(world, order),
@@ -269,7 +273,7 @@ def order_document(world: World, order: OrderRecord) -> JsonObject:
         },
         "metadata": order["metadata"],
         "available_actions": ["cancel", "update"] if order["status"] in ("held", "confirmed") else [],
-        "airline_initiated_changes": [],
+        "airline_initiated_changes": changes_of(world, order["id"]),
     }
 
 

@@ -16,6 +16,7 @@ from starlette.routing import Route
 
 from sandbox.faults import FAULT_SCOPE_KEY, Fault
 from sandbox.vendors.stripe_control import control_routes
+from sandbox.vendors.stripe_disputes import Dispute, Disputes, dispute_document
 from sandbox.vendors.stripe_documents import Intent, Refund, charge_document, intent_document, refund_document
 from sandbox.vendors.stripe_idempotency import KeyedRequest, claim_key, remember_fault
 from sandbox.vendors.stripe_lists import LIST_PARAMETERS, page
@@ -112,6 +113,7 @@ class _Api:
         self.world = world
         self.payments = Payments(world)
         self.refunds = Refunds(world, self.payments)
+        self.disputes = Disputes(world, self.payments)
 
     # ------------------------------------------------------------------------------------------ payment intents
 
@@ -183,6 +185,23 @@ class _Api:
             rows = cast("Iterable[Refund]", self.world.newest(VENDOR, "refund"))
         found = page(parameters, (row for row in rows if charge_id is None or row["charge"] == charge_id))
         return _list("/v1/refunds", [refund_document(row) for row in found.rows], more=found.more)
+
+    def read_dispute(self, call: Call) -> JsonObject:
+        checked(call.form, {"expand": "list"})
+        return dispute_document(self.disputes.dispute(call.path["dispute"]))
+
+    def list_disputes(self, call: Call) -> JsonObject:
+        parameters = checked(call.form, {**LIST_PARAMETERS, "payment_intent": "string", "charge": "string"})
+        intent_id, charge_id = parameters.text("payment_intent"), parameters.text("charge")
+        rows = cast("Iterable[Dispute]", self.world.newest(VENDOR, "dispute"))
+        wanted = (
+            row
+            for row in rows
+            if row["payment_intent"] == (intent_id or row["payment_intent"])
+            and row["charge"] == (charge_id or row["charge"])
+        )
+        found = page(parameters, wanted)
+        return _list("/v1/disputes", [dispute_document(row) for row in found.rows], more=found.more)
 
     # -------------------------------------------------------------------------------------------------- events
 
@@ -272,6 +291,8 @@ def routes(world: World) -> list[Route]:
         endpoint("POST", "/v1/refunds", api.create_refund),
         endpoint("GET", "/v1/refunds", api.list_refunds),
         endpoint("GET", "/v1/refunds/{refund}", api.read_refund),
+        endpoint("GET", "/v1/disputes", api.list_disputes),
+        endpoint("GET", "/v1/disputes/{dispute}", api.read_dispute),
         endpoint("GET", "/v1/events", api.list_events),
         endpoint("GET", "/v1/events/{event}", api.read_event),
     ]

@@ -25,7 +25,7 @@ ORDERS = {"vendor": "duffel", "method": "POST", "path": "/air/orders$"}
     "rule",
     [
         {"action": "explode"},
-        {"vendor": "amadeus", "action": "refuse"},
+        {"vendor": "sabre", "action": "refuse"},
         {"path": "(", "action": "refuse"},
         {"nth": 0, "action": "refuse"},
         {"times": 0, "action": "refuse"},
@@ -34,6 +34,8 @@ ORDERS = {"vendor": "duffel", "method": "POST", "path": "/air/orders$"}
         {"vendor": "stripe", "action": "sold_out"},
         {"vendor": "duffel", "action": "three_d_secure"},
         {"action": "refuse", "colour": "red"},
+        {"action": "corrupt"},
+        {"action": "refuse", "corruption": "html"},
         {},
     ],
 )

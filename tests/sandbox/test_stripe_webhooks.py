@@ -2,65 +2,23 @@
 
 from __future__ import annotations
 
-import json
-import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 import stripe
 
 from tests.contracts import stripe_spec
 from tests.sandbox.conftest import RunningSandbox, eventually
+from tests.sandbox.receiver import Receiver, receiving
 from tests.sandbox.test_stripe import authorise, error_of, intent_of, stripe_client
 
 SECRET = "whsec_test"
 
 
-class Receiver:
-    """A webhook endpoint that keeps what it gets and refuses the first so many deliveries."""
-
-    def __init__(self, port: int) -> None:
-        self.url = f"http://127.0.0.1:{port}/hooks/stripe?from=sandbox"
-        self.refuse = 0
-        self.got: list[tuple[str, bytes, str]] = []
-
-    def types(self) -> list[str]:
-        return [json.loads(body)["type"] for _, body, _ in self.got]
-
-
 @pytest.fixture
 def receiver() -> Iterator[Receiver]:
-    with _receiving() as receiver:
+    with receiving() as receiver:
         yield receiver
-
-
-@contextmanager
-def _receiving() -> Iterator[Receiver]:
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self):
-            body = self.rfile.read(int(self.headers["Content-Length"]))
-            refused = receiver.refuse > 0
-            receiver.refuse -= refused
-            if not refused:
-                receiver.got.append((self.path, body, self.headers["Stripe-Signature"]))
-            self.send_response(500 if refused else 200)
-            self.end_headers()
-
-        def log_message(self, *_):
-            """A quiet server."""
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    receiver = Receiver(server.server_address[1])
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    try:
-        yield receiver
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
 
 
 @pytest.fixture
@@ -78,11 +36,12 @@ def test_the_real_library_accepts_the_signature(sandbox, api, receiver):
     send_to(sandbox, receiver)
     intent = intent_of(authorise(api))
     eventually(lambda: receiver.got, "an event arrives")
-    path, body, signature = receiver.got[0]
+    delivery = receiver.got[0]
+    body, signature = delivery.body, delivery.headers["Stripe-Signature"]
     client = stripe.StripeClient("sk_test_x")
     event = client.construct_event(body, signature, SECRET)
     assert (event.type, event.data.object.id) == ("payment_intent.amount_capturable_updated", intent["id"])
-    assert path == "/hooks/stripe?from=sandbox"
+    assert delivery.path == "/hooks?from=sandbox"
     assert event.data.object.metadata["booking"] == intent["metadata"]["booking"]
     with pytest.raises(stripe.SignatureVerificationError):
         client.construct_event(body, signature, "whsec_other")
@@ -107,8 +66,7 @@ def test_every_step_tells_its_event(sandbox, api, receiver):
         *("refund.created", "refund.updated", "refund.failed"),
     }
     eventually(lambda: expected <= set(receiver.types()), "all events arrive")
-    for _, body, _ in receiver.got:
-        event = json.loads(body)
+    for event in (delivery.event for delivery in receiver.got):
         judge.check_object("event", event)
         judge.check_object(event["data"]["object"]["object"], event["data"]["object"])
     listed = api.get("/v1/events", params={"limit": 100}).json()["data"]
@@ -124,8 +82,8 @@ def test_an_event_may_come_twice(sandbox, api, receiver):
     send_to(sandbox, receiver, "doubled")
     authorise(api)
     eventually(lambda: len(receiver.got) == 2, "both copies arrive")
-    first, second = (json.loads(body) for _, body, _ in receiver.got)
-    assert first["id"] == second["id"]
+    first, second = receiver.got
+    assert first.event["id"] == second.event["id"]
 
 
 def test_a_silent_stripe_still_lists_its_events(sandbox, api, receiver):
