@@ -9,12 +9,33 @@ from urllib.parse import urlencode
 
 import structlog
 
-from gateways.duffel_flights import offer_of, passenger_ids, reservation_of
-from gateways.duffel_wire import ACCEPTED, OK_STATUSES, VENDOR, DuffelWire, data_of, error_code, refused
+from gateways.duffel_flights import listed_of, offer_of, passenger_ids, reference_of, reservation_of, version
+from gateways.duffel_wire import (
+    ACCEPTED,
+    OK_STATUSES,
+    REJECTIONS,
+    VENDOR,
+    DuffelWire,
+    data_of,
+    envelope_of,
+    error_code,
+    may_repeat,
+    refused,
+)
 from gateways.fields import Fields, kept_text, kept_texts, required_text
 from gateways.found import found_offers
 from gateways.http import FIRST_SERVER_ERROR, Answer, Call, VendorHttp, before_effect, outcome_of, path_segment
-from gateways.ports import CancellationFee, LookUp, PriceCheck, Reservation, ReservationRequest, SupplierState
+from gateways.parts import Parts
+from gateways.ports import (
+    CancellationFee,
+    ListedReservation,
+    ListPage,
+    LookUp,
+    PriceCheck,
+    Reservation,
+    ReservationRequest,
+    SupplierState,
+)
 from schema.errors import InvariantBroken, OutcomeUnclear, VendorContractBroken
 from schema.money import Money
 from schema.offers import FoundOffer, Kind, SearchRequest
@@ -56,6 +77,10 @@ class DuffelFlights:
         return VENDOR
 
     @property
+    def vendor(self) -> str:
+        return VENDOR
+
+    @property
     def kind(self) -> Kind:
         return "flight"
 
@@ -79,17 +104,24 @@ class DuffelFlights:
         offers = data_of(answer.no_server_error(), "offer request").objects_or_none("offers") or []
         return found_offers(VENDOR, offers, lambda offer: offer_of(offer, request), request.currency)
 
+    async def check(self, correlation_id: str) -> None:
+        """GET /air/orders, of which one is enough: it reads, and only those whom Duffel knows get an answer."""
+        call = self._wire.http.pricing("check", correlation_id)
+        envelope_of(await self._wire.read(call, "/air/orders?limit=1"), "orders").objects("data")
+
     async def price(self, supplier_state: SupplierState, correlation_id: str) -> PriceCheck:
         """GET /air/offers/{id}: "a dead offer gives an error"."""
-        call = self._wire.http.searching("price", correlation_id)
+        call = self._wire.http.pricing("price", correlation_id)
         answer = await self._wire.read(call, f"/air/offers/{path_segment(required_text(supplier_state, 'offer_id'))}")
         if answer.status in OFFER_IS_DEAD:
-            return PriceCheck(price=None, reason=error_code(answer) or "offer_no_longer_available")
+            code = error_code(answer) or "offer_no_longer_available"
+            return PriceCheck(price=None, reason=REJECTIONS.get(code, code))
         offer = data_of(answer, "offer")
         return PriceCheck(
             price=offer.money("total_amount", "total_currency"),
             expires_at=offer.moment("expires_at"),
             supplier_state={**supplier_state, "passenger_ids": passenger_ids(offer)},
+            version=version(offer),
         )
 
     async def hold(self, request: ReservationRequest) -> tuple[Outcome, SupplierState]:
@@ -114,6 +146,21 @@ class DuffelFlights:
         order_id = look_up.provider_reference or kept_text(look_up.supplier_state, "order_id")
         order = await self._order(call, order_id) if order_id else await self._order_by_reference(call, look_up)
         return reservation_of(order) if order else None
+
+    async def list_reservations(
+        self, since: datetime, cursor: str | None, correlation_id: str
+    ) -> ListPage[ListedReservation]:
+        """GET /air/orders, newest first, until a page is older as a whole: no filter by time is known."""
+        call = self._wire.http.booking("list", correlation_id)
+        query = [("limit", str(PAGE_SIZE)), *([("after", cursor)] if cursor else [])]
+        page = envelope_of(await self._wire.read(call, f"/air/orders?{urlencode(query)}"), "orders")
+        orders = page.objects("data")
+        oldest = since - CLOCK_MARGIN
+        ends = not orders or all(_created(order) < oldest for order in orders)
+        return ListPage(
+            lines=[listed_of(order) for order in orders if _created(order) >= oldest],
+            cursor=None if ends else page.object("meta").text_or_none("after"),
+        )
 
     async def cancellation_fee(self, reservation: Reservation, correlation_id: str) -> CancellationFee:
         """A refund quote (POST /air/order_cancellations), which cancels nothing until it is confirmed."""
@@ -221,13 +268,10 @@ class DuffelFlights:
             query = [("passenger_name[]", look_up.travellers[0].family_name), ("limit", str(PAGE_SIZE))]
             query += [("after", after)] if after else []
             answer = await self._wire.read(call, f"/air/orders?{urlencode(query)}")
-            if answer.status not in OK_STATUSES:
-                raise VendorContractBroken(f"{VENDOR}: orders: status {answer.status}, code {error_code(answer)}")
-            page = answer.fields("orders")
+            page = envelope_of(answer, "orders")
             orders = page.objects("data")
             for order in orders:
-                metadata = order.object_or_none("metadata")
-                if metadata is not None and metadata.text_or_none("reference") == look_up.reference:
+                if reference_of(order) == look_up.reference:
                     return order
             after = page.object("meta").text_or_none("after")
             # Newest first; a page that is older as a whole ends the search, a single order that is out of place does not.
@@ -335,3 +379,14 @@ def _undo_failed(what: str, answer: Answer) -> Exception:
     if answer.status >= FIRST_SERVER_ERROR or answer.status == ACCEPTED:
         return OutcomeUnclear(reason)
     return VendorContractBroken(reason)
+
+
+def build(parts: Parts) -> DuffelFlights:
+    """From the settings."""
+    settings = parts.settings
+    return DuffelFlights(
+        parts.http(VENDOR, settings.duffel_url, may_repeat),
+        settings.duffel_token.get_secret_value(),
+        read_timeout_s=settings.vendor_read_timeout_s,
+        clock_scale=settings.vendor_clock_scale,
+    )

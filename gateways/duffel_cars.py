@@ -9,10 +9,11 @@ from datetime import UTC, datetime, timedelta
 import structlog
 
 from gateways.airports import place_of
-from gateways.duffel_wire import OK_STATUSES, DuffelWire, data_of, error_code, error_type, refused
+from gateways.duffel_wire import OK_STATUSES, VENDOR, DuffelWire, data_of, error_code, error_type, may_repeat, refused
 from gateways.fields import Fields, kept_text, required_text
 from gateways.found import found_offers
 from gateways.http import FIRST_SERVER_ERROR, Answer, Call, VendorHttp, before_effect, outcome_of, path_segment
+from gateways.parts import Parts
 from gateways.ports import CancellationFee, LookUp, PriceCheck, Reservation, ReservationRequest, SupplierState
 from schema.errors import OutcomeUnclear, VendorContractBroken
 from schema.money import Money
@@ -42,6 +43,10 @@ class DuffelCars:
         return CODE
 
     @property
+    def vendor(self) -> str:
+        return VENDOR
+
+    @property
     def kind(self) -> Kind:
         return "car"
 
@@ -52,26 +57,25 @@ class DuffelCars:
     async def search(self, request: SearchRequest, correlation_id: str) -> list[FoundOffer]:
         """POST /cars/search: picked up and dropped off at the destination airport, which is asked for by its coordinates."""
         call = self._wire.http.searching("search_cars", correlation_id)
-        airport = place_of(request.destination)
-        coordinates = {"latitude": airport.latitude, "longitude": airport.longitude}
-        place = {"geographic_coordinates": coordinates}
-        data: dict[str, object] = {
-            "pickup_date": request.departure_date.isoformat(),
-            "pickup_time": f"{request.pickup_time:%H:%M}",
-            "dropoff_date": request.return_date.isoformat(),
-            "dropoff_time": f"{request.dropoff_time:%H:%M}",
-            "pickup_location": place,
-            "dropoff_location": place,
-            "driver": {"age": request.driver_age, "residence_country_code": request.residence_country},
-        }
-        answer = await self._wire.send(call, "POST", "/cars/search", data)
-        rates = data_of(answer.no_server_error(), "car search").objects("rates")
+        rates = await self._rates(call, request)
         expires_at = datetime.now(UTC) + self._offer_ttl
         return found_offers(CODE, rates, lambda rate: _found(rate, request, expires_at), request.currency)
 
+    async def check(self, correlation_id: str) -> None:
+        """POST /cars/search at an airport: a booking nobody has would be answered 404 to those without access to cars as well."""
+        today = datetime.now(UTC).date()
+        call = self._wire.http.pricing("check_cars", correlation_id)
+        trip = SearchRequest(
+            origin="LHR",
+            destination="JFK",
+            departure_date=today + timedelta(days=30),
+            return_date=today + timedelta(days=31),
+        )
+        await self._rates(call, trip)
+
     async def price(self, supplier_state: SupplierState, correlation_id: str) -> PriceCheck:
         """POST /cars/quotes, which reserves nothing; the booking is made from the quote."""
-        call = self._wire.http.searching("price_car", correlation_id)
+        call = self._wire.http.pricing("price_car", correlation_id)
         answer = await self._quote(call, supplier_state)
         if answer.status in RATE_IS_DEAD:
             return PriceCheck(price=None, reason=error_code(answer) or "rate_no_longer_available")
@@ -115,6 +119,22 @@ class DuffelCars:
         if booking.text("status") != "cancelled":
             raise VendorContractBroken(f"{CODE}: cancel: status {answer.status}, code {error_code(answer)}")
         return _nothing_kept(booking)
+
+    async def _rates(self, call: Call, request: SearchRequest) -> list[Fields]:
+        airport = place_of(request.destination)
+        coordinates = {"latitude": airport.latitude, "longitude": airport.longitude}
+        place = {"geographic_coordinates": coordinates}
+        data: dict[str, object] = {
+            "pickup_date": request.departure_date.isoformat(),
+            "pickup_time": f"{request.pickup_time:%H:%M}",
+            "dropoff_date": request.return_date.isoformat(),
+            "dropoff_time": f"{request.dropoff_time:%H:%M}",
+            "pickup_location": place,
+            "dropoff_location": place,
+            "driver": {"age": request.driver_age, "residence_country_code": request.residence_country},
+        }
+        answer = await self._wire.send(call, "POST", "/cars/search", data)
+        return data_of(answer.no_server_error(), "car search").objects("rates")
 
     async def _book(self, request: ReservationRequest) -> tuple[Outcome, SupplierState]:
         call = self._wire.http.booking("book_car", request.correlation_id)
@@ -192,6 +212,7 @@ def _found(rate: Fields, request: SearchRequest, expires_at: datetime) -> FoundO
             car_class=car.text("category"),
             pickup_place=rate.object("pickup_location").text("name"),
             dropoff_place=rate.object("dropoff_location").text("name"),
+            airport=request.destination,
             pickup_at=datetime.combine(request.departure_date, request.pickup_time),
             dropoff_at=datetime.combine(request.return_date, request.dropoff_time),
         ),
@@ -236,3 +257,10 @@ def _reservation(booking: Fields) -> Reservation:
 
 def _nothing_kept(booking: Fields) -> CancellationFee:
     return CancellationFee(fee=Money.zero(_price(booking).currency))
+
+
+def build(parts: Parts) -> DuffelCars:
+    """From the settings; one host, one quota and one circuit with Duffel's flights."""
+    settings = parts.settings
+    http = parts.http(VENDOR, settings.duffel_url, may_repeat)
+    return DuffelCars(http, settings.duffel_token.get_secret_value(), offer_ttl_s=settings.offer_ttl_s)

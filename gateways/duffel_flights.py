@@ -4,8 +4,9 @@ from typing import Literal
 
 from gateways.duffel_wire import VENDOR
 from gateways.fields import Fields
-from gateways.ports import Reservation
-from schema.offers import FlightOffer, FlightSegment, FoundOffer, SearchRequest
+from gateways.found import version_of
+from gateways.ports import ListedReservation, Reservation
+from schema.offers import FlightOffer, FlightSegment, FoundOffer, SearchRequest, Version
 
 
 def passenger_ids(offer: Fields) -> list[str]:
@@ -32,10 +33,31 @@ def offer_of(offer: Fields, request: SearchRequest) -> FoundOffer:
             holdable=offer.object("payment_requirements").values.get("requires_instant_payment") is False,
             seats=len(ids),
             cabin=_cabin(segments[0]) or request.cabin,
-            segments=[_segment(segment) for segment in segments],
+            segments=[segment_of(segment) for segment in segments],
+            checked_bags=_checked_bags(segments),
         ),
         supplier_state={"offer_id": offer.text("id"), "passenger_ids": ids},
+        version=version(offer),
     )
+
+
+def version(offer: Fields) -> Version:
+    """The same for an offer while its flights, times and cabins stay; what it costs is no part of it."""
+    segments = [segment for part in offer.objects("slices") for segment in part.objects("segments")]
+    facts = [[segment_of(segment).model_dump(mode="json"), _cabin(segment)] for segment in segments]
+    return version_of(offer.text_or_none("updated_at"), *facts)
+
+
+def _checked_bags(segments: list[Fields]) -> int | None:
+    """As many as go all the way; None where a segment does not say (`baggages` of its passengers)."""
+    told: list[int] = []
+    for segment in segments:
+        passengers = segment.objects_or_none("passengers")
+        bags = passengers[0].objects_or_none("baggages") if passengers else None
+        if bags is None:
+            return None
+        told.append(sum(bag.whole_or_none("quantity") or 0 for bag in bags if bag.text_or_none("type") == "checked"))
+    return min(told, default=None)
 
 
 def _cabin(segment: Fields) -> str | None:
@@ -43,7 +65,8 @@ def _cabin(segment: Fields) -> str | None:
     return passengers[0].text_or_none("cabin_class") if passengers else None
 
 
-def _segment(segment: Fields) -> FlightSegment:
+def segment_of(segment: Fields) -> FlightSegment:
+    """A flight as we name it, of an offer or of an order."""
     carrier = segment.object("marketing_carrier")
     return FlightSegment(
         carrier=carrier.text_or_none("iata_code") or carrier.text("name"),
@@ -67,6 +90,17 @@ def reservation_of(order: Fields) -> Reservation:
         record_locator=order.text_or_none("booking_reference"),
         supplier_state={"order_id": order_id},
     )
+
+
+def reference_of(order: Fields) -> str | None:
+    """Ours, which the order keeps as metadata; None for an order that is not ours."""
+    metadata = order.object_or_none("metadata")
+    return metadata.text_or_none("reference") if metadata is not None else None
+
+
+def listed_of(order: Fields) -> ListedReservation:
+    """A line of GET /air/orders."""
+    return ListedReservation(reference=reference_of(order), reservation=reservation_of(order))
 
 
 def _status(order: Fields) -> Literal["held", "confirmed", "cancelled"]:

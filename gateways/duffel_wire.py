@@ -7,7 +7,7 @@ import orjson
 
 from gateways.fields import Fields, is_list, is_object
 from gateways.http import FIRST_SERVER_ERROR, Answer, Call, VendorHttp
-from schema.errors import VendorContractBroken, VendorUnavailable
+from schema.errors import CredentialsRefused, VendorContractBroken, VendorUnavailable
 from schema.outcomes import Outcome, Rejected, Unknown
 
 VENDOR = "duffel"
@@ -25,6 +25,13 @@ ACCEPTED = 202
 OK_STATUSES = frozenset({200, 201})
 """The derived contract is unsure of some success statuses between these two; 202 is never one."""
 CREDENTIALS_REFUSED = frozenset({401, 403})
+MAY_REPEAT = frozenset({429, 503, 504})
+"""Of the server errors, 500 and 502 are for Duffel's support, not for another try."""
+
+
+def may_repeat(answer: Answer) -> bool:
+    """Whether Duffel lets a read be sent again after this answer."""
+    return answer.status in MAY_REPEAT
 
 
 class DuffelWire:
@@ -50,10 +57,17 @@ class DuffelWire:
 
 
 def data_of(answer: Answer, what: str) -> Fields:
-    """The object in the envelope of a success; raises VendorContractBroken on anything else."""
+    """The object in the envelope of a success; raises as `envelope_of`."""
+    return envelope_of(answer, what).object("data")
+
+
+def envelope_of(answer: Answer, what: str) -> Fields:
+    """The whole of a success; raises CredentialsRefused if Duffel does not know us, VendorContractBroken on anything else."""
+    if answer.status in CREDENTIALS_REFUSED:
+        raise CredentialsRefused(VENDOR, f"{what}: status {answer.status}, code {error_code(answer)}")
     if answer.status not in OK_STATUSES:
         raise VendorContractBroken(f"{VENDOR}: {what}: status {answer.status}, code {error_code(answer)}")
-    return answer.fields(what).object("data")
+    return answer.fields(what)
 
 
 def error_code(answer: Answer) -> str | None:
@@ -99,7 +113,7 @@ def refused(answer: Answer, *, books_once: bool) -> Outcome:
         raise VendorUnavailable(VENDOR, f"status {answer.status}, {code}")
     if answer.status in CREDENTIALS_REFUSED:
         # Nothing was done, but it is no answer about the trip either: our token is wrong.
-        raise VendorUnavailable(VENDOR, f"credentials refused, {code}")
+        raise CredentialsRefused(VENDOR, f"status {answer.status}, {code}")
     if answer.status >= FIRST_SERVER_ERROR or answer.status == REQUEST_TIMEOUT or answer.status < 400:
         return Unknown(reason=f"{VENDOR}: status {answer.status}, {code or 'no code'}")
     return rejection(code)

@@ -1,12 +1,16 @@
-"""What every search does with a supplier's documents: leave out what is unusable, and put the cheapest first."""
+"""What every search does with a supplier's documents: leave out the unusable, tell versions apart, put the cheapest first."""
 
 from collections.abc import Callable, Iterable
-from typing import TypeVar
+from hashlib import sha256
+from typing import Final, TypeVar
 
+import orjson
 import structlog
 
 from schema.errors import VendorContractBroken
-from schema.offers import FoundOffer
+from schema.offers import FoundOffer, Version
+
+FINGERPRINT_LENGTH: Final = 16
 
 Document = TypeVar("Document")
 
@@ -41,3 +45,12 @@ def found_offers(
         return price.currency != currency, price.currency, price.amount_minor
 
     return sorted(found, key=order)
+
+
+def version_of(last_updated: str | None, *facts: object) -> Version:
+    """The version of an offer that sells these facts, which are what JSON can say, and dates; their order counts.
+
+    The price is none of them. The same facts give the same fingerprint, at search as at a price check.
+    """
+    canonical = orjson.dumps(facts, option=orjson.OPT_SORT_KEYS)
+    return Version(last_updated=last_updated, facts=sha256(canonical).hexdigest()[:FINGERPRINT_LENGTH])

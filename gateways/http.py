@@ -1,19 +1,24 @@
-"""One way to call a vendor over HTTP: pooled, bounded in time and size, and exact about WHEN a call failed.
+"""One way to call a vendor over HTTP: pooled, bounded in time, size and number, and exact about WHEN a call failed.
 
-    never connected, no time left, 429   VendorUnavailable    nothing happened at the vendor, for certain
+    circuit open, quota used up, 429     CircuitOpen, RateLimited: VendorUnavailables that say when to come back
+    never connected, no time left        VendorUnavailable    nothing happened at the vendor, for certain
     anything after the request left      LostAnswer           it may have happened; an OutcomeUnclear, which creates turn into Unknown
     an answer that cannot be read        VendorContractBroken too large, not JSON, fields missing; creates turn it into Unknown
 
-Nothing is retried here, not even a keep-alive connection that turns out closed: the vendor may have read the request
-before it closed, and Temporal is the only one that retries.
+Only searches are sent again from here (S-1), as far as the vendor's own rule and the budget of retries go. What belongs to a
+saga is never: there Temporal is the only one that retries. Not even a keep-alive connection that turns out closed: the vendor
+may have read the request before it closed.
 """
 
 import asyncio
 import logging
 import math
+import random
 import ssl
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -27,7 +32,8 @@ import structlog
 
 from gateways.fields import Fields
 from gateways.ports import ReservationRequest, SupplierState
-from schema.errors import OutcomeUnclear, VendorContractBroken, VendorUnavailable
+from gateways.traffic import Ended, Priority, Traffic, Unbounded
+from schema.errors import OutcomeUnclear, RateLimited, VendorContractBroken, VendorUnavailable
 from schema.outcomes import Outcome, Unknown
 
 MAX_ANSWER_BYTES = 5 * 1024 * 1024
@@ -40,14 +46,33 @@ MAX_RETRY_AFTER_S = 3600.0
 TOO_MANY_REQUESTS = 429
 FIRST_SERVER_ERROR = 500
 USER_AGENT = "TravelHub/0.1"
+MAX_ATTEMPTS = 5
+FIRST_PAUSE_S = 0.1
+PAUSE_JITTER = 0.25
+LATE_S = 1.0
+"""A call that is cancelled with less than this left had all the time it was given: whoever waits for it may have the same deadline
+and be the first to give up, and a vendor that hangs must not look healthy for that."""
 
 _logger = structlog.stdlib.get_logger("gateways.http")
 # Both would log whole URLs, and those carry tokens and e-mail addresses.
 logging.getLogger("httpx").setLevel(logging.WARNING)
 logging.getLogger("httpcore").setLevel(logging.WARNING)
 
+_CALLER_RETRIES: ContextVar[bool] = ContextVar("_CALLER_RETRIES", default=False)
 Result = TypeVar("Result")
+MayRepeat = Callable[["Answer"], bool]
+"""Whether the vendor itself lets an answer of this kind be asked for again; part of what a gateway declares."""
 Trace = Callable[[str, Mapping[str, object]], Awaitable[None]]
+
+
+@contextmanager
+def retried_by_caller() -> Iterator[None]:
+    """For a search inside a saga: there, Temporal is the only one that retries."""
+    token = _CALLER_RETRIES.set(True)
+    try:
+        yield
+    finally:
+        _CALLER_RETRIES.reset(token)
 
 
 class LostAnswer(OutcomeUnclear):
@@ -61,6 +86,9 @@ class Call:
     operation: str
     correlation_id: str
     ends_at: float
+    priority: Priority = "booking"
+    repeat: bool = False
+    """Whether this client may send it again. Never inside a saga: there, Temporal is the only retrier."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +107,23 @@ class Answer:
         except orjson.JSONDecodeError:
             raise VendorContractBroken(f"{self.vendor}: the answer with status {self.status} is not JSON") from None
 
+    @property
+    def readable(self) -> bool:
+        """Whether the body can be a vendor's: a page of HTML is a load balancer's, whatever its status."""
+        return self.body.lstrip()[:1] in (b"", b"{", b"[")
+
+    @property
+    def ended(self) -> Ended:
+        """What it says about the vendor's health."""
+        if self.status == TOO_MANY_REQUESTS:
+            return "limited"
+        return "answered" if self.status < FIRST_SERVER_ERROR and self.readable else "failed"
+
+    @property
+    def retry_after_s(self) -> float | None:
+        """Seconds; None where the vendor does not say."""
+        return retry_after_s(self.headers, datetime.now(UTC))
+
     def fields(self, what: str) -> Fields:
         """The body as a JSON object; raises VendorContractBroken if it is not one."""
         return Fields.of(self.vendor, what, self.json())
@@ -86,9 +131,7 @@ class Answer:
     def no_server_error(self) -> "Answer":
         """For reads: raises VendorUnavailable on a 5xx, because a read that failed changed nothing and may be repeated."""
         if self.status >= FIRST_SERVER_ERROR:
-            raise VendorUnavailable(
-                self.vendor, f"status {self.status}", retry_after_s=retry_after_s(self.headers, datetime.now(UTC))
-            )
+            raise VendorUnavailable(self.vendor, f"status {self.status}", retry_after_s=self.retry_after_s)
         return self
 
 
@@ -124,10 +167,14 @@ class VendorHttp:
         *,
         booking_timeout_s: float,
         read_timeout_s: float,
+        traffic: Traffic | None = None,
+        may_repeat: "MayRepeat | None" = None,
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
         """`base_url` may have a path; `transport` replaces the network in tests."""
         self.vendor = vendor
+        self.traffic: Traffic = traffic or Unbounded()
+        self._may_repeat = may_repeat or repeat_when_busy
         self.base_url = base_url.rstrip("/")
         self._booking_timeout_s = booking_timeout_s
         self._read_timeout_s = read_timeout_s
@@ -146,7 +193,12 @@ class VendorHttp:
         )
 
     def searching(self, operation: str, correlation_id: str) -> Call:
-        """A search or a price check: short, because a traveller waits for it."""
+        """A search: short, because a traveller waits for it; repeated here where the vendor allows it."""
+        repeat = not _CALLER_RETRIES.get()
+        return self._call(operation, correlation_id, self._read_timeout_s, priority="search", repeat=repeat)
+
+    def pricing(self, operation: str, correlation_id: str) -> Call:
+        """A price check of a saga: short, ahead of searches, and repeated by Temporal only."""
         return self._call(operation, correlation_id, self._read_timeout_s)
 
     def booking(self, operation: str, correlation_id: str) -> Call:
@@ -156,51 +208,95 @@ class VendorHttp:
     async def send(
         self, call: Call, method: str, url: str, *, headers: Mapping[str, str], content: bytes | None = None
     ) -> Answer:
-        """One request. `url` is a path below the base, or a full address. Raises as the module's docstring says."""
-        if asyncio.get_running_loop().time() >= call.ends_at:
-            raise VendorUnavailable(self.vendor, f"{call.operation}: no time left, nothing was sent")
-        started_s = time.perf_counter()
-        ended = "failed"
-        try:
-            answer = await self._send(call, method, url, headers, content)
-            ended = str(answer.status)
-        except (VendorUnavailable, LostAnswer, VendorContractBroken) as error:
-            ended = error.code
-            raise
-        finally:
-            self._log(call, ended, started_s)
-        if answer.status == TOO_MANY_REQUESTS:
-            raise VendorUnavailable(
-                self.vendor, "too many requests", retry_after_s=retry_after_s(answer.headers, datetime.now(UTC))
-            )
-        return answer
+        """One request, sent again as `call.repeat` allows. `url` is a path below the base, or a full address. Raises as the
+        module's docstring says."""
+        attempt = 1
+        while True:
+            request = self._request(call, method, url, headers, content)
+            await self._admit(call)
+            try:
+                answer = await self._recorded(call, request)
+            except (VendorUnavailable, LostAnswer):
+                if not await self._again(call, attempt, retry_after_s=None):
+                    raise
+            else:
+                if not (self._may_repeat(answer) and await self._again(call, attempt, answer.retry_after_s)):
+                    return _not_limited(answer)
+            attempt += 1
 
     async def aclose(self) -> None:
         """Close the pool; calls under way fail."""
         await self._client.aclose()
 
-    def _call(self, operation: str, correlation_id: str, timeout_s: float) -> Call:
-        return Call(operation, correlation_id, asyncio.get_running_loop().time() + timeout_s)
+    def _call(
+        self,
+        operation: str,
+        correlation_id: str,
+        timeout_s: float,
+        *,
+        priority: Priority = "booking",
+        repeat: bool = False,
+    ) -> Call:
+        ends_at = asyncio.get_running_loop().time() + timeout_s
+        return Call(operation, correlation_id, ends_at, priority=priority, repeat=repeat)
 
-    async def _send(
+    def _request(
         self, call: Call, method: str, url: str, headers: Mapping[str, str], content: bytes | None
-    ) -> Answer:
+    ) -> httpx.Request:
+        try:
+            return self._client.build_request(
+                method,
+                url if url.startswith(("http://", "https://")) else self.base_url + url,
+                headers={**headers, "X-Correlation-Id": header_text(call.correlation_id)},
+                content=content,
+            )
+        except httpx.InvalidURL as error:
+            raise VendorContractBroken(f"{self.vendor}: {call.operation}: a link that is no address") from error
+
+    async def _admit(self, call: Call) -> None:
+        left_s = call.ends_at - asyncio.get_running_loop().time()
+        if left_s <= 0:
+            raise VendorUnavailable(self.vendor, f"{call.operation}: no time left, nothing was sent")
+        await self.traffic.admit(self.vendor, call.priority, left_s)
+
+    async def _again(self, call: Call, attempt: int, retry_after_s: float | None) -> bool:
+        """Waits, and says whether to send once more. The budget is asked last: what is not sent again takes nothing out of it."""
+        pause_s = max(_pause_s(attempt), retry_after_s or 0)
+        fits = asyncio.get_running_loop().time() + pause_s < call.ends_at
+        if not (call.repeat and attempt < MAX_ATTEMPTS and fits and await self.traffic.may_retry(self.vendor)):
+            return False
+        await asyncio.sleep(pause_s)
+        return True
+
+    async def _recorded(self, call: Call, request: httpx.Request) -> Answer:
+        """Sends what was admitted, and tells how it ended whatever happens."""
+        started_s = time.perf_counter()
+        ended: Ended = "failed"
+        told = "failed"
+        try:
+            answer = await self._send(call, request)
+            ended, told = answer.ended, str(answer.status)
+        except (VendorUnavailable, LostAnswer, VendorContractBroken) as error:
+            told = error.code
+            raise
+        except asyncio.CancelledError:
+            told = "cancelled"
+            if asyncio.get_running_loop().time() < call.ends_at - LATE_S:
+                ended = "abandoned"
+            raise
+        finally:
+            self._log(call, told, started_s)
+            await self.traffic.record(self.vendor, ended)
+        return answer
+
+    async def _send(self, call: Call, request: httpx.Request) -> Answer:
         left = False
 
         async def trace(event: str, _info: Mapping[str, object]) -> None:
             nonlocal left
             left = left or event.endswith("send_request_headers.started")
 
-        try:
-            request = self._client.build_request(
-                method,
-                url if url.startswith(("http://", "https://")) else self.base_url + url,
-                headers={**headers, "X-Correlation-Id": header_text(call.correlation_id)},
-                content=content,
-                extensions={"trace": trace},
-            )
-        except httpx.InvalidURL as error:
-            raise VendorContractBroken(f"{self.vendor}: {call.operation}: a link that is no address") from error
+        request.extensions["trace"] = trace
         try:
             async with asyncio.timeout_at(call.ends_at):
                 return await self._exchange(request)
@@ -240,6 +336,24 @@ class VendorHttp:
             duration_ms=round((time.perf_counter() - started_s) * 1000, 1),
             correlation_id=call.correlation_id,
         )
+
+
+def _pause_s(attempt: int) -> float:
+    """100 ms, doubled with each attempt, +-25 % so that those who failed together do not come back together."""
+    jitter = random.uniform(1 - PAUSE_JITTER, 1 + PAUSE_JITTER)  # noqa: S311  # spreads load, guards no secret
+    return FIRST_PAUSE_S * 2 ** (attempt - 1) * jitter
+
+
+def _not_limited(answer: Answer) -> Answer:
+    """Raises RateLimited on 429, which is no answer to what was asked."""
+    if answer.status == TOO_MANY_REQUESTS:
+        raise RateLimited(answer.vendor, "too many requests", retry_after_s=answer.retry_after_s)
+    return answer
+
+
+def repeat_when_busy(answer: Answer) -> bool:
+    """The least that every vendor allows: 429, and 503 of a service that is away for a moment."""
+    return answer.status in (TOO_MANY_REQUESTS, 503)
 
 
 def path_segment(value: str) -> str:

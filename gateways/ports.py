@@ -5,12 +5,14 @@ the call had no effect for certain. Reads and undos raise VendorUnavailable, Out
 which may be tried again.
 """
 
+from collections.abc import Mapping
 from datetime import datetime
-from typing import Literal, Protocol
+from typing import Generic, Literal, Protocol, TypeVar, runtime_checkable
 
+from gateways.traffic import Traffic
 from schema.model import Message
 from schema.money import Money
-from schema.offers import FoundOffer, Kind, SearchRequest
+from schema.offers import FoundOffer, Kind, SearchRequest, Version
 from schema.outcomes import Capabilities, Outcome, PaymentOutcome
 from schema.travellers import Traveller
 
@@ -25,6 +27,8 @@ class PriceCheck(Message):
     expires_at: datetime | None = None
     supplier_state: SupplierState | None = None
     reason: str | None = None
+    version: Version | None = None
+    """What is sold now; other `facts` than those of the offer mean that the traveller has seen something else."""
 
 
 class ReservationRequest(Message):
@@ -74,12 +78,22 @@ class Supplier(Protocol):
     @property
     def code(self) -> str: ...
     @property
+    def vendor(self) -> str:
+        """Whose host it calls, and so whose quota and circuit it shares; `VendorHttp.vendor`."""
+        ...
+
+    @property
     def kind(self) -> Kind: ...
     @property
     def capabilities(self) -> Capabilities: ...
 
     async def search(self, request: SearchRequest, correlation_id: str) -> list[FoundOffer]:
         """Offers, cheapest first; `offer.offer_id` is left empty: ids are ours to give."""
+        ...
+
+    async def check(self, correlation_id: str) -> None:
+        """One harmless call, to see whether the vendor answers and knows us. Raises CredentialsRefused, VendorUnavailable,
+        OutcomeUnclear or VendorContractBroken."""
         ...
 
     async def price(self, supplier_state: SupplierState, correlation_id: str) -> PriceCheck: ...
@@ -126,13 +140,18 @@ class ProviderPayment(Message):
     """How a payment stands in the provider's own books."""
 
     provider_reference: str
-    status: Literal["created", "action_required", "processing", "authorised", "captured", "voided", "failed"]
+    status: Literal[
+        "created", "action_required", "approved", "processing", "authorised", "captured", "voided", "failed"
+    ]
+    """`approved`: the customer has agreed and nothing is reserved yet; `authorise` again, with the same key."""
     authorised: Money
     captured: Money
     refunded: Money
     expires_at: datetime | None = None
     client_secret: str | None = None
     """For the client's 3-D Secure; handed through by the API, never stored in a history."""
+    approval_url: str | None = None
+    """Where the customer approves the payment at the provider; handed through like `client_secret`."""
     failure: str | None = None
 
 
@@ -168,6 +187,10 @@ class PaymentProvider(Protocol):
         """Take `amount` of what is reserved, once; the rest is released."""
         ...
 
+    async def reauthorise(self, request: PaymentRequest) -> Outcome:
+        """Extend what is reserved, where the provider can; Rejected(code="cannot_reauthorise") otherwise."""
+        ...
+
     async def void(self, request: PaymentRequest) -> Outcome:
         """Let go of what is reserved. Confirmed also if it was voided already; Rejected(code="already_captured") if taken."""
         ...
@@ -181,7 +204,8 @@ class PaymentProvider(Protocol):
     async def get_refund(self, provider_reference: str, correlation_id: str) -> ProviderRefund: ...
 
     async def find(self, payment_id: str, since: datetime, correlation_id: str) -> ProviderPayment | None:
-        """By our payment id, which the provider keeps as metadata."""
+        """By our payment id, which the provider keeps as metadata. Raises NotImplementedError where `lookup_by_reference` is
+        false: there `authorise` is called again with the same key."""
         ...
 
     async def find_refund(
@@ -190,9 +214,110 @@ class PaymentProvider(Protocol):
         """By our key, which the provider keeps as the refund's metadata: what a lost answer did."""
         ...
 
-    def parse_webhook(self, body: bytes, signature: str) -> PaymentEvent:
-        """Raises schema.errors.Malformed with code `invalid_signature` if it is not the provider's."""
+    async def read_webhook(self, headers: Mapping[str, str], body: bytes) -> PaymentEvent:
+        """Raises schema.errors.NotFound where no webhooks are taken, Malformed with code `invalid_signature` if it is not the
+        provider's, UnreadableEvent if it is the provider's and no event; and as a read does where the provider is asked. One that
+        has to be parsed before the provider can be asked may be Malformed with code `malformed_json`."""
         ...
+
+
+class SupplierNotice(Message):
+    """A supplier's webhook, checked. It says what to look at, not how that is now."""
+
+    event_id: str
+    type: str
+    subject: str | None
+    """The supplier's id of what changed; None where nothing that we show follows from it."""
+
+
+class Notifying(Protocol):
+    """A supplier that tells of changes by itself."""
+
+    @property
+    def code(self) -> str: ...
+    @property
+    def signature_header(self) -> str: ...
+
+    def parse_notice(self, body: bytes, signature: str) -> SupplierNotice:
+        """Raises schema.errors.NotFound without a secret, Malformed with code `invalid_signature` if it is not the supplier's, and
+        UnreadableEvent if it is the supplier's and no event."""
+        ...
+
+    async def touched(self, subject: str, correlation_id: str) -> list[str]:
+        """Asks the supplier what became of it. Offers that have one of these in their item key, between its bars, are not to be had
+        as they were: a flight (`FlightSegment.key()`), or the whole key where it has no bars. None where the supplier does not
+        know the subject. Raises as the reads of `Supplier` do."""
+        ...
+
+
+class ListedPayment(Message):
+    """One line of a provider's own list of payments, with what it kept of ours."""
+
+    booking_id: str | None
+    payment_id: str | None
+    payment: ProviderPayment
+
+
+class ListedRefund(Message):
+    """One line of a provider's own list of refunds. `key` None: it was not made by us."""
+
+    payment_reference: str
+    key: str | None
+    refund: ProviderRefund
+
+
+class ListedDispute(Message):
+    """A customer's bank asks for its money back."""
+
+    provider_reference: str
+    payment_reference: str | None
+    amount: Money
+    status: str
+    """The provider's own word."""
+
+
+class ListedReservation(Message):
+    """One line of a supplier's own list. `reference` None: it does not carry ours."""
+
+    reference: str | None
+    reservation: Reservation
+
+
+Line = TypeVar("Line")
+
+
+class ListPage(Message, Generic[Line]):
+    """One page of a list; `cursor` None: there are no more."""
+
+    lines: list[Line]
+    cursor: str | None
+
+
+@runtime_checkable
+class ListsPayments(Protocol):
+    """A payment provider that shows what it has, also what we never heard of. Every call reads one page of what was made since
+    then, newest first; `of_payment` is the provider's id of one payment. Raises as a read does."""
+
+    async def list_payments(
+        self, since: datetime, cursor: str | None, correlation_id: str
+    ) -> ListPage[ListedPayment]: ...
+
+    async def list_refunds(
+        self, since: datetime, cursor: str | None, correlation_id: str, *, of_payment: str | None = None
+    ) -> ListPage[ListedRefund]: ...
+
+    async def list_disputes(
+        self, since: datetime, cursor: str | None, correlation_id: str, *, of_payment: str | None = None
+    ) -> ListPage[ListedDispute]: ...
+
+
+@runtime_checkable
+class ListsReservations(Protocol):
+    """A supplier that shows what was made since then, newest first, page by page. Raises as a read does."""
+
+    async def list_reservations(
+        self, since: datetime, cursor: str | None, correlation_id: str
+    ) -> ListPage[ListedReservation]: ...
 
 
 class Vendors(Protocol):
@@ -205,5 +330,12 @@ class Vendors(Protocol):
     def suppliers(self, kind: Kind | None = None) -> list[Supplier]: ...
 
     def payments(self, code: str) -> PaymentProvider: ...
+
+    def notifying(self, code: str) -> Notifying:
+        """Raises KeyError for a supplier that tells nothing by itself."""
+        ...
+
+    @property
+    def traffic(self) -> Traffic: ...
 
     async def aclose(self) -> None: ...

@@ -8,9 +8,11 @@ import asyncio
 from datetime import UTC, datetime, timedelta
 from urllib.parse import urlencode
 
+from gateways.checked import checked_first
 from gateways.fields import Fields, is_list, kept_text, required_text
 from gateways.found import found_offers
 from gateways.http import FIRST_SERVER_ERROR, Answer, Call, before_effect, outcome_of
+from gateways.parts import Parts
 from gateways.ports import CancellationFee, LookUp, PriceCheck, Reservation, ReservationRequest, SupplierState
 from gateways.rapid_documents import (
     created_at,
@@ -36,6 +38,7 @@ from gateways.rapid_wire import (
     error_types,
     href,
     link,
+    may_repeat,
     refused,
 )
 from schema.errors import OutcomeUnclear, VendorContractBroken, VendorUnavailable
@@ -47,6 +50,8 @@ LOOKUP_LAG_S = 180.0
 """The contract says "a few minutes" (GET /itineraries)."""
 RATES_PER_PROPERTY = 3
 CREATED = 201
+BILLING_ADDRESS = {"line_1": "TravelHub", "city": "Dublin", "country_code": "IE"}
+"""Whom Expedia bills: us. Ireland, because its addresses need neither a postal code nor a state (BillingContactRequestAddress)."""
 RATE_IS_DEAD = frozenset({400, 404, 410})
 """A price check whose token has expired or is no longer known."""
 
@@ -74,6 +79,10 @@ class RapidHotels:
 
     @property
     def code(self) -> str:
+        return VENDOR
+
+    @property
+    def vendor(self) -> str:
         return VENDOR
 
     @property
@@ -113,9 +122,13 @@ class RapidHotels:
         properties = [Fields.of(VENDOR, "property", item) for item in document]
         return found_offers(VENDOR, rates_of(properties), make, request.currency)
 
+    async def check(self, correlation_id: str) -> None:
+        """GET /regions, which reads only."""
+        await self._wire.check(self._wire.http.pricing("check", correlation_id))
+
     async def price(self, supplier_state: SupplierState, correlation_id: str) -> PriceCheck:
         """The rate's price_check link; the answer's book link carries the price it names."""
-        call = self._wire.http.searching("price", correlation_id)
+        call = self._wire.http.pricing("price", correlation_id)
         return await self._price_check(call, supplier_state)
 
     async def hold(self, request: ReservationRequest) -> tuple[Outcome, SupplierState]:
@@ -191,12 +204,10 @@ class RapidHotels:
         state = request.supplier_state
         if kept_text(state, "book") is None:
             # Never checked since the search: without a check there is no link to book.
-            check = await before_effect(VENDOR, self._price_check(call, state))
-            if check.price is None:
-                return Rejected(code="sold_out", message=f"{VENDOR}: {check.reason}"), state
-            if check.price != request.price:
-                return Rejected(code="price_changed", message=f"{VENDOR}: the price moved", price=check.price), state
-            state = check.supplier_state or state
+            checked = await checked_first(VENDOR, request, self._price_check(call, state))
+            if isinstance(checked, Rejected):
+                return checked, state
+            state = checked
         body = itinerary_request(request, hold=hold, billing_address=self._billing_address)
         answer = await self._wire.send(call, "POST", required_text(state, "book"), body)
         if answer.status != CREATED:
@@ -360,3 +371,21 @@ def _undo_failed(answer: Answer) -> Exception:
     if answer.status >= FIRST_SERVER_ERROR or answer.status == ACCEPTED:
         return OutcomeUnclear(reason)
     return VendorContractBroken(reason)
+
+
+def build(parts: Parts) -> RapidHotels:
+    """From the settings."""
+    settings = parts.settings
+    wire = RapidWire(
+        parts.http(VENDOR, settings.rapid_url, may_repeat),
+        settings.rapid_api_key.get_secret_value(),
+        settings.rapid_secret.get_secret_value(),
+        customer_ip=settings.rapid_customer_ip,
+        test_header=settings.rapid_test_header,
+    )
+    return RapidHotels(
+        wire,
+        billing_address=BILLING_ADDRESS,
+        offer_ttl_s=settings.offer_ttl_s,
+        clock_scale=settings.vendor_clock_scale,
+    )

@@ -3,8 +3,6 @@
 Sources: vendor-specs/expedia-rapid, GET /regions (iata_location_code) and GET /properties/content.
 """
 
-import time
-from typing import Generic, TypeVar
 from urllib.parse import urlencode
 
 import structlog
@@ -12,35 +10,17 @@ import structlog
 from gateways.airports import place_of
 from gateways.fields import Fields, is_list
 from gateways.http import Call
+from gateways.kept import Kept
 from gateways.rapid_documents import Property
 from gateways.rapid_wire import FOUND, VENDOR, RapidWire
 from schema.errors import OutcomeUnclear, VendorContractBroken, VendorUnavailable
 
-KEPT_S = 3600.0
-MAX_KEPT = 10_000
 MAX_PROPERTIES = 50
 """Asked for availability at once; the contract allows 250, and a traveller looks at the first few."""
 LANGUAGE = "en-US"
 OK = 200
 
 _logger = structlog.stdlib.get_logger("gateways.rapid")
-Value = TypeVar("Value")
-
-
-class _Kept(Generic[Value]):
-    """Values by key, each for KEPT_S seconds; emptied when full, because a cold start costs one call."""
-
-    def __init__(self) -> None:
-        self._values: dict[str, tuple[float, Value]] = {}
-
-    def get(self, key: str) -> Value | None:
-        until_s, value = self._values.get(key, (0.0, None))
-        return value if time.monotonic() < until_s else None
-
-    def put(self, key: str, value: Value) -> None:
-        if len(self._values) >= MAX_KEPT:
-            self._values.clear()
-        self._values[key] = (time.monotonic() + KEPT_S, value)
 
 
 class RapidProperties:
@@ -48,8 +28,8 @@ class RapidProperties:
 
     def __init__(self, wire: RapidWire) -> None:
         self._wire = wire
-        self._ids: _Kept[list[str]] = _Kept()
-        self._described: _Kept[Property] = _Kept()
+        self._ids: Kept[list[str]] = Kept()
+        self._described: Kept[Property] = Kept()
 
     async def near(self, call: Call, iata: str) -> list[str]:
         """Property ids of the regions with this airport's code and of what surrounds them, nearest regions first."""

@@ -10,10 +10,11 @@ import orjson
 
 from gateways.fields import Fields, is_list, is_object
 from gateways.http import FIRST_SERVER_ERROR, Answer, Call, VendorHttp, header_text
-from schema.errors import VendorContractBroken, VendorUnavailable
+from schema.errors import CredentialsRefused, VendorContractBroken
 from schema.outcomes import Outcome, Rejected, Unknown
 
 VENDOR = "expedia_rapid"
+OK = 200
 FOUND = frozenset({200, 206})
 """206: what is there so far."""
 DONE = frozenset({200, 204})
@@ -23,8 +24,15 @@ REQUEST_TIMEOUT = 408
 PRICE_MISMATCH = 409
 SOLD_OUT = 410
 CREDENTIALS_REFUSED = frozenset({401, 403})
+_ONE_REGION = "include=standard&language=en-US&iata_location_code=LHR&supply_source=expedia"
 DUPLICATE = "duplicate_itinerary"
+MAY_REPEAT = frozenset({429, 503})
 ALREADY_CANCELLED = "room_already_cancelled"
+
+
+def may_repeat(answer: Answer) -> bool:
+    """Whether Rapid lets a read be sent again after this answer."""
+    return answer.status in MAY_REPEAT
 
 
 class RapidWire:
@@ -48,6 +56,15 @@ class RapidWire:
     async def read(self, call: Call, href: str) -> Answer:
         """A GET; raises VendorUnavailable on a 5xx."""
         return (await self.send(call, "GET", href)).no_server_error()
+
+    async def check(self, call: Call) -> None:
+        """GET /regions at one airport: content that hardly changes, and that only partners get. Raises CredentialsRefused if Rapid
+        does not know us."""
+        answer = await self.read(call, f"/v3/regions?{_ONE_REGION}")
+        if answer.status in CREDENTIALS_REFUSED:
+            raise CredentialsRefused(VENDOR, f"status {answer.status}, {', '.join(sorted(error_types(answer)))}")
+        if answer.status != OK or not is_list(answer.json()):
+            raise VendorContractBroken(f"{VENDOR}: regions: status {answer.status}")
 
     def _address(self, href: str) -> str:
         """Links may be absolute: one to another host would carry our signature there, so it is not followed."""
@@ -103,13 +120,13 @@ def error_types(answer: Answer) -> set[str]:
 def refused(answer: Answer) -> Outcome:
     """What a create that did not succeed means.
 
-    500, 503 and 504 say nothing about the effect: the vendor's advice is to look the reference up. Raises VendorUnavailable if
+    500, 503 and 504 say nothing about the effect: the vendor's advice is to look the reference up. Raises CredentialsRefused if
     our credentials are refused: nothing was done, and it is no answer about the trip either.
     """
     types = error_types(answer)
     told = f"{VENDOR}: status {answer.status}, {', '.join(sorted(types)) or 'no type'}"
     if answer.status in CREDENTIALS_REFUSED:
-        raise VendorUnavailable(VENDOR, told)
+        raise CredentialsRefused(VENDOR, told)
     if answer.status == ACCEPTED:
         return Unknown(reason=f"{VENDOR} accepted it and finishes later")
     if DUPLICATE in types:

@@ -1,31 +1,88 @@
-"""Every vendor of this process, built from the settings."""
+"""Every vendor of this process. A supplier is added by one line in `SUPPLIERS`; see docs/suppliers.md."""
 
-from gateways import airports
-from gateways.duffel import DuffelFlights
-from gateways.duffel_cars import DuffelCars
-from gateways.duffel_wire import VENDOR as DUFFEL
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+import httpx
+from pydantic import HttpUrl
+
+from gateways import airports, amadeus, avis, duffel, duffel_cars, duffel_notices, liteapi, paypal, rapid, stripe
 from gateways.http import VendorHttp
-from gateways.ports import PaymentProvider, Supplier, Vendors
-from gateways.rapid import RapidHotels
-from gateways.rapid_wire import VENDOR as RAPID
-from gateways.rapid_wire import RapidWire
-from gateways.stripe import StripePayments
-from gateways.stripe_wire import VENDOR as STRIPE
+from gateways.parts import Parts
+from gateways.ports import Notifying, PaymentProvider, Supplier, Vendors
+from gateways.traffic import Traffic, Unbounded
 from schema.offers import Kind
-from schema.settings import Settings
+from schema.settings import Settings, variable_of
 
-RAPID_BILLING_ADDRESS = {"line_1": "TravelHub", "city": "Dublin", "country_code": "IE"}
-"""Whom Expedia bills: us. Ireland, because its addresses need neither a postal code nor a state (BillingContactRequestAddress)."""
+Build = Callable[[Parts], Supplier | None]
+"""Builds a gateway; None where the settings have no credentials for it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A supplier as it is registered: known to operators also while it is not configured."""
+
+    code: str
+    kind: Kind
+    build: Build
+    url: str
+    """The setting that names its host."""
+    needs: tuple[str, ...]
+    """The settings that hold its credentials; without one of them it is not offered."""
+
+    @property
+    def credentials(self) -> list[str]:
+        """The environment variables of its credentials."""
+        return [variable_of(name) for name in self.needs]
+
+    def missing(self, settings: Settings) -> list[str]:
+        """Those of them that are not set."""
+        return [variable_of(name) for name in self.needs if not getattr(settings, name)]
+
+    def host(self, settings: Settings) -> str:
+        """With its port, where one is named."""
+        url: HttpUrl = getattr(settings, self.url)
+        return httpx.URL(str(url)).netloc.decode()
+
+
+SUPPLIERS: Final[tuple[Entry, ...]] = (
+    Entry("duffel", "flight", duffel.build, url="duffel_url", needs=("duffel_token",)),
+    Entry("amadeus", "flight", amadeus.build, url="amadeus_url", needs=("amadeus_client_id", "amadeus_client_secret")),
+    Entry("duffel_cars", "car", duffel_cars.build, url="duffel_url", needs=("duffel_token",)),
+    Entry("avis", "car", avis.build, url="avis_url", needs=("avis_client_id", "avis_client_secret")),
+    Entry("expedia_rapid", "hotel", rapid.build, url="rapid_url", needs=("rapid_api_key", "rapid_secret")),
+    Entry("liteapi", "hotel", liteapi.build, url="liteapi_url", needs=("liteapi_api_key",)),
+)
+
+PAYMENTS: Final[tuple[Callable[[Parts], PaymentProvider | None], ...]] = (stripe.build, paypal.build)
+"""None where the settings have no credentials for it."""
+
+NOTIFYING: Final[tuple[Callable[[Parts], Notifying], ...]] = (duffel_notices.build,)
+"""Who tells of changes by itself: whose webhooks are taken at /v1/webhooks/{supplier}."""
 
 
 class VendorRegistry:
     """The port `Vendors`."""
 
-    def __init__(self, suppliers: list[Supplier], payments: list[PaymentProvider], https: list[VendorHttp]) -> None:
+    def __init__(
+        self,
+        suppliers: list[Supplier],
+        payments: list[PaymentProvider],
+        notifying: list[Notifying],
+        https: list[VendorHttp],
+        traffic: Traffic,
+    ) -> None:
         """Owns `https` and closes them."""
         self._suppliers = {supplier.code: supplier for supplier in suppliers}
         self._payments = {provider.code: provider for provider in payments}
+        self._notifying = {supplier.code: supplier for supplier in notifying}
         self._https = https
+        self._traffic = traffic
+
+    @property
+    def traffic(self) -> Traffic:
+        return self._traffic
 
     def supplier(self, code: str) -> Supplier:
         return self._suppliers[code]
@@ -36,55 +93,21 @@ class VendorRegistry:
     def payments(self, code: str) -> PaymentProvider:
         return self._payments[code]
 
+    def notifying(self, code: str) -> Notifying:
+        return self._notifying[code]
+
     async def aclose(self) -> None:
         for http in self._https:
             await http.aclose()
 
 
-def build_vendors(settings: Settings) -> Vendors:
-    """One pool of connections for each vendor's host; Duffel's flights and cars share one."""
-
-    def http(vendor: str, url: object) -> VendorHttp:
-        return VendorHttp(
-            vendor,
-            str(url),
-            booking_timeout_s=settings.vendor_timeout_s,
-            read_timeout_s=settings.vendor_read_timeout_s,
-        )
-
+def build_vendors(settings: Settings, traffic: Traffic | None = None) -> Vendors:
+    """Those the settings have credentials for. Without `traffic`, nothing bounds the calls."""
     airports.load()
-    scale = settings.vendor_clock_scale
-    duffel, rapid, stripe = (
-        http(DUFFEL, settings.duffel_url),
-        http(RAPID, settings.rapid_url),
-        http(STRIPE, settings.stripe_url),
-    )
-    token = settings.duffel_token.get_secret_value()
-    rapid_wire = RapidWire(
-        rapid,
-        settings.rapid_api_key.get_secret_value(),
-        settings.rapid_secret.get_secret_value(),
-        customer_ip=settings.rapid_customer_ip,
-        test_header=settings.rapid_test_header,
-    )
-    return VendorRegistry(
-        suppliers=[
-            DuffelFlights(duffel, token, read_timeout_s=settings.vendor_read_timeout_s, clock_scale=scale),
-            DuffelCars(duffel, token, offer_ttl_s=settings.offer_ttl_s),
-            RapidHotels(
-                rapid_wire,
-                billing_address=RAPID_BILLING_ADDRESS,
-                offer_ttl_s=settings.offer_ttl_s,
-                clock_scale=scale,
-            ),
-        ],
-        payments=[
-            StripePayments(
-                stripe,
-                api_key=settings.stripe_api_key.get_secret_value(),
-                webhook_secret=settings.stripe_webhook_secret.get_secret_value(),
-                clock_scale=scale,
-            )
-        ],
-        https=[duffel, rapid, stripe],
-    )
+    parts = Parts(settings, traffic or Unbounded())
+    suppliers = [
+        supplier for entry in SUPPLIERS if not entry.missing(settings) and (supplier := entry.build(parts)) is not None
+    ]
+    payments: list[PaymentProvider] = [provider for build in PAYMENTS if (provider := build(parts)) is not None]
+    notifying: list[Notifying] = [build(parts) for build in NOTIFYING]
+    return VendorRegistry(suppliers, payments, notifying, list(parts.https.values()), parts.traffic)

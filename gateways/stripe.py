@@ -4,16 +4,27 @@ Every POST carries our key, byte for byte; Stripe keeps the first answer under i
 found by our ids, which Stripe keeps as metadata.
 """
 
-from datetime import UTC, datetime, timedelta
+from collections.abc import Mapping
+from datetime import datetime
 
 import orjson
 import stripe
-from stripe.params import PaymentIntentListParams
 
 from gateways.fields import Fields
 from gateways.http import VendorHttp
-from gateways.ports import PaymentEvent, PaymentRequest, ProviderPayment, ProviderRefund
-from gateways.stripe_documents import authorisation_of, money_of, payment_of, refund_of
+from gateways.parts import Parts
+from gateways.ports import (
+    ListedDispute,
+    ListedPayment,
+    ListedRefund,
+    ListPage,
+    PaymentEvent,
+    PaymentRequest,
+    ProviderPayment,
+    ProviderRefund,
+)
+from gateways.stripe_documents import authorisation_of, kept_of, money_of, payment_of, refund_of
+from gateways.stripe_lists import PAGE_SIZE, StripeLists
 from gateways.stripe_wire import (
     VENDOR,
     NotChargeable,
@@ -24,13 +35,11 @@ from gateways.stripe_wire import (
     stripe_call,
     to_stripe,
 )
-from schema.errors import InvariantBroken, Malformed, OutcomeUnclear, VendorContractBroken
+from schema.errors import InvariantBroken, Malformed, OutcomeUnclear, UnreadableEvent, VendorContractBroken
 from schema.outcomes import Capabilities, Confirmed, Outcome, PaymentOutcome, Rejected, Unknown
 
 LOOKUP_LAG_S = 60.0
 """Lists show an intent at once; a request that lost its answer may itself run for this long."""
-CLOCK_MARGIN = timedelta(minutes=5)
-PAGE_SIZE = 100
 MAX_PAGES = 100
 WEBHOOK_TOLERANCE_S = 300
 NOT_FOUND = 404
@@ -49,6 +58,7 @@ class StripePayments:
             max_network_retries=0,
             http_client=PooledTransport(http),
         )
+        self._lists = StripeLists(http, self._stripe)
         self._capabilities = Capabilities(
             idempotent_create=True,
             lookup_by_reference=True,
@@ -112,6 +122,10 @@ class StripePayments:
         except (OutcomeUnclear, VendorContractBroken) as error:
             return Unknown(reason=error.message)
 
+    async def reauthorise(self, request: PaymentRequest) -> Outcome:
+        """Stripe cannot: an authorisation that ends is replaced by a new payment."""
+        return Rejected(code="cannot_reauthorise", message="The reserved amount cannot be reserved anew.")
+
     async def void(self, request: PaymentRequest) -> Outcome:
         """POST …/cancel, which releases what is reserved; allowed in every state that still waits for something."""
         reference = _reference(request)
@@ -160,24 +174,15 @@ class StripePayments:
 
         Raises OutcomeUnclear when there are too many to look through, because that proves nothing.
         """
-        call = self._http.booking("find", correlation_id)
-        created_from_s = int((since.astimezone(UTC) - CLOCK_MARGIN).timestamp())
-        query: PaymentIntentListParams = {
-            "created": {"gte": created_from_s},
-            "limit": PAGE_SIZE,
-            "expand": ["data.latest_charge"],
-        }
+        cursor: str | None = None
         for _ in range(MAX_PAGES):
-            with stripe_call(call, reading=True):
-                page = await self._stripe.v1.payment_intents.list_async(query)
-            listed = document(page, "payment intents")
-            intents = listed.objects("data")
-            for intent in intents:
-                if _kept(intent, "payment_id") == payment_id:
-                    return payment_of(intent)
-            if not intents or not listed.flag("has_more"):
+            page = await self._lists.payments(since, cursor, correlation_id)
+            for line in page.lines:
+                if line.payment_id == payment_id:
+                    return line.payment
+            cursor = page.cursor
+            if cursor is None:
                 return None
-            query["starting_after"] = intents[-1].text("id")
         raise OutcomeUnclear(f"{VENDOR}: more than {MAX_PAGES * PAGE_SIZE} payments to look through")
 
     async def find_refund(
@@ -189,18 +194,39 @@ class StripePayments:
             page = await self._stripe.v1.refunds.list_async({"payment_intent": payment_reference, "limit": PAGE_SIZE})
         listed = document(page, "refunds")
         for refund in listed.objects("data"):
-            if _kept(refund, "key") == idempotency_key:
+            if kept_of(refund, "key") == idempotency_key:
                 return refund_of(refund)
         if listed.flag("has_more"):
             raise OutcomeUnclear(f"{VENDOR}: more than {PAGE_SIZE} refunds of one payment")
         return None
 
-    def parse_webhook(self, body: bytes, signature: str) -> PaymentEvent:
+    async def list_payments(self, since: datetime, cursor: str | None, correlation_id: str) -> ListPage[ListedPayment]:
+        """One page of all payments made since then."""
+        return await self._lists.payments(since, cursor, correlation_id)
+
+    async def list_refunds(
+        self, since: datetime, cursor: str | None, correlation_id: str, *, of_payment: str | None = None
+    ) -> ListPage[ListedRefund]:
+        """One page of all refunds made since then, or of those of one payment."""
+        return await self._lists.refunds(since, cursor, correlation_id, of_payment)
+
+    async def list_disputes(
+        self, since: datetime, cursor: str | None, correlation_id: str, *, of_payment: str | None = None
+    ) -> ListPage[ListedDispute]:
+        """One page of all disputes opened since then, or of those of one payment."""
+        return await self._lists.disputes(since, cursor, correlation_id, of_payment)
+
+    async def read_webhook(self, headers: Mapping[str, str], body: bytes) -> PaymentEvent:
         """Checks Stripe-Signature (HMAC-SHA256, 300 s tolerance), then picks our ids from the object's metadata."""
+        given = {name.lower(): value for name, value in headers.items()}
+        signature = given.get("stripe-signature", "")
         try:
+            # What is not ASCII would fail the comparison instead of refusing.
+            signature.encode("ascii")
             stripe.WebhookSignature.verify_header(body, signature, self._webhook_secret, WEBHOOK_TOLERANCE_S)
-        except (stripe.SignatureVerificationError, UnicodeDecodeError):
+        except (stripe.SignatureVerificationError, UnicodeError):
             raise Malformed("the webhook's signature does not match", code="invalid_signature") from None
+        event: Fields | None = None
         try:
             event = Fields.of(VENDOR, "event", orjson.loads(body))
             about = event.object("data").object("object")
@@ -212,7 +238,7 @@ class StripePayments:
                 booking_id=ids.text_or_none("booking_id") if ids else None,
             )
         except (orjson.JSONDecodeError, VendorContractBroken):
-            raise Malformed("the webhook's body is not an event", code="malformed_json") from None
+            raise UnreadableEvent(event.text_or_none("id") if event else None) from None
 
     async def _intent(self, operation: str, reference: str, correlation_id: str) -> Fields:
         call = self._http.booking(operation, correlation_id)
@@ -263,11 +289,6 @@ def _metadata(request: PaymentRequest) -> dict[str, str]:
     }
 
 
-def _kept(item: Fields, name: str) -> str | None:
-    metadata = item.object_or_none("metadata")
-    return metadata.text_or_none(name) if metadata else None
-
-
 def _reference(request: PaymentRequest) -> str:
     if request.provider_reference is None:
         raise InvariantBroken("the payment intent's id is not known; find it first")
@@ -295,3 +316,14 @@ def _voided(intent: Fields) -> Outcome:
             price=money_of(intent, "amount_received"),
         )
     return Unknown(reason=f"{VENDOR}: cancelled, but the payment is {status}")
+
+
+def build(parts: Parts) -> StripePayments:
+    """From the settings."""
+    settings = parts.settings
+    return StripePayments(
+        parts.http(VENDOR, settings.stripe_url),
+        api_key=settings.stripe_api_key.get_secret_value(),
+        webhook_secret=settings.stripe_webhook_secret.get_secret_value(),
+        clock_scale=settings.vendor_clock_scale,
+    )

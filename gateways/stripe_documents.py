@@ -6,7 +6,7 @@ from typing import Literal
 import structlog
 
 from gateways.fields import Fields
-from gateways.ports import ProviderPayment, ProviderRefund
+from gateways.ports import ListedDispute, ListedPayment, ListedRefund, ProviderPayment, ProviderRefund
 from gateways.stripe_wire import VENDOR, from_stripe
 from schema.money import Money
 from schema.outcomes import ActionRequired, Confirmed, PaymentOutcome, Rejected, Unknown
@@ -110,4 +110,36 @@ def refund_of(refund: Fields) -> ProviderRefund:
         status=_REFUND_STATUSES.get(told, "pending"),
         amount=money_of(refund, "amount"),
         failure=refund.text_or_none("failure_reason"),
+    )
+
+
+def kept_of(document: Fields, name: str) -> str | None:
+    """An entry of the metadata that we attached to an object."""
+    metadata = document.object_or_none("metadata")
+    return metadata.text_or_none(name) if metadata else None
+
+
+def listed_payment(intent: Fields) -> ListedPayment:
+    """A line of GET /v1/payment_intents."""
+    return ListedPayment(
+        booking_id=kept_of(intent, "booking_id"), payment_id=kept_of(intent, "payment_id"), payment=payment_of(intent)
+    )
+
+
+def listed_refund(refund: Fields) -> ListedRefund:
+    """A line of GET /v1/refunds."""
+    return ListedRefund(
+        payment_reference=refund.text_or_none("payment_intent") or "",
+        key=kept_of(refund, "key"),
+        refund=refund_of(refund),
+    )
+
+
+def listed_dispute(dispute: Fields) -> ListedDispute:
+    """A line of GET /v1/disputes."""
+    return ListedDispute(
+        provider_reference=dispute.text("id"),
+        payment_reference=dispute.text_or_none("payment_intent"),
+        amount=money_of(dispute, "amount"),
+        status=dispute.text("status"),
     )

@@ -12,7 +12,7 @@ import stripe
 
 from gateways.fields import Fields
 from gateways.http import FIRST_SERVER_ERROR, Call, LostAnswer, VendorHttp
-from schema.errors import InvariantBroken, VendorContractBroken, VendorUnavailable
+from schema.errors import CredentialsRefused, InvariantBroken, RateLimited, VendorContractBroken, VendorUnavailable
 from schema.money import Money, exponent_of
 from schema.outcomes import Rejected
 
@@ -86,8 +86,10 @@ def _translated(call: Call, error: stripe.StripeError, *, reading: bool) -> Exce
     """Never keeps the library's own message or body: they can name cards."""
     status = error.http_status
     told = f"{call.operation}: status {status}, {error.code or 'no code'}"
-    if isinstance(error, stripe.AuthenticationError | stripe.PermissionError | stripe.RateLimitError):
-        return VendorUnavailable(VENDOR, told)
+    if isinstance(error, stripe.AuthenticationError | stripe.PermissionError):
+        return CredentialsRefused(VENDOR, told)
+    if isinstance(error, stripe.RateLimitError):
+        return RateLimited(VENDOR, told)
     if isinstance(error, stripe.CardError | stripe.InvalidRequestError):
         detail = error.error
         return Refusal(

@@ -9,6 +9,9 @@
     │   └── Conflict                 409      not in the state the request needs
     ├── ServiceUnavailable           503      a part of ours is away; retry with the same key
     ├── VendorUnavailable            -        the vendor did nothing; the same call may be tried again
+    │   ├── CircuitOpen              -        not sent: it has failed too often of late
+    │   ├── RateLimited              -        its quota is used up for now
+    │   └── CredentialsRefused       -        it does not know our credentials
     ├── VendorContractBroken         -        the vendor answered something its contract does not allow
     └── InvariantBroken              500      our books contradict themselves; never caught, always seen
 
@@ -49,6 +52,16 @@ class InvalidRequest(ClientError):
 class Malformed(ClientError):
     code = "malformed_request"
     status = 400
+
+
+class UnreadableEvent(Malformed):
+    """A webhook that its vendor has signed, and that is no event as we know them. `event_id` as far as it can be read."""
+
+    code = "malformed_json"
+
+    def __init__(self, event_id: str | None) -> None:
+        super().__init__("the webhook's body is not an event")
+        self.event_id = event_id
 
 
 class Unauthenticated(ClientError):
@@ -98,6 +111,24 @@ class VendorUnavailable(TravelHubError):
         self.retry_after_s = retry_after_s
 
 
+class CircuitOpen(VendorUnavailable):
+    """Not sent: the vendor has failed so often that it is left alone for a while."""
+
+    code = "vendor_circuit_open"
+
+
+class RateLimited(VendorUnavailable):
+    """Not sent, or answered 429: the vendor's quota is used up for now."""
+
+    code = "vendor_rate_limited"
+
+
+class CredentialsRefused(VendorUnavailable):
+    """The vendor does not know us: our key, token or signature is wrong."""
+
+    code = "vendor_credentials_refused"
+
+
 class OutcomeUnclear(TravelHubError):
     """The call may have had an effect; raised by reads and undos, whose next try finds out. Creates return `Unknown` instead."""
 
@@ -140,10 +171,14 @@ REFUSALS: dict[str, Refusal] = {
         Refusal("too_many_travellers", 422, "There are more travellers than seats in an offer, or fewer"),
         Refusal("unknown_offer", 422, "No such offer, or somebody else's"),
         Refusal("offer_expired", 422, "The offer has expired; search again"),
+        Refusal("offer_stale", 409, "The supplier has changed what was offered, or sold the last of it; search again"),
+        Refusal("unknown_filter", 422, "No such filter"),
+        Refusal("booking_unavailable", 503, "Booking is temporarily unavailable; searches show what was found last"),
         Refusal("duplicate_offer", 422, "An offer is in the trip twice"),
         Refusal("mixed_currencies", 422, "The offers of one trip must be in one currency"),
         Refusal("total_mismatch", 422, "The expected total is not the sum of the offers"),
-        Refusal("unknown_place", 422, "No such airport"),
+        Refusal("unknown_place", 422, "No airport and no city has this IATA code"),
+        Refusal("payment_method_unavailable", 422, "Payments by this method are not taken here"),
         Refusal("idempotency_key_missing", 400, "The Idempotency-Key header is required"),
         Refusal("idempotency_key_malformed", 400, "The Idempotency-Key is not 8 to 255 printable characters"),
         Refusal("idempotency_key_reused", 422, "The key was used with another body"),
@@ -165,7 +200,14 @@ REFUSALS: dict[str, Refusal] = {
         Refusal("quote_invalid", 409, "The cancellation token is unknown, expired or for an older state"),
         Refusal("case_not_open", 409, "The review case is not open"),
         Refusal("effect_not_named", 422, "The case has several effects, or not this one: name the one that is settled"),
+        Refusal("second_person_needed", 409, "Your proposal to write this off waits for another operator"),
+        Refusal("dead_letter_settled", 409, "The dead letter has been dealt with"),
         Refusal("invalid_signature", 400, "The webhook's signature does not match"),
+        Refusal("unsafe_url", 422, "The address is not https, or not one on the public internet"),
+        Refusal("too_many_endpoints", 409, "There are as many webhook endpoints as a client may have"),
+        Refusal("endpoint_disabled", 409, "The webhook endpoint is disabled; enable it first"),
+        Refusal("delivery_pending", 409, "The delivery has not been given up; it will be tried again by itself"),
+        Refusal("secret_replaced", 409, "The secret that this request made has been replaced since"),
         Refusal("service_unavailable", 503, "A part of the service is away"),
         Refusal("too_busy", 503, "Too many bookings are being worked on; try again soon"),
         Refusal("internal_error", 500, "Something on our side broke"),
@@ -173,11 +215,17 @@ REFUSALS: dict[str, Refusal] = {
         Refusal("sold_out", 409, "The supplier has nothing left"),
         Refusal("price_changed", 409, "The price rose above what was consented to"),
         Refusal("card_declined", 402, "The card was declined"),
+        Refusal("authorisation_expired", 409, "The reserved money was let go of before it could be taken"),
+        Refusal("currency_not_supported", 409, "The payment provider does not take this currency"),
+        Refusal("already_captured", 409, "The money was taken already"),
+        Refusal("already_refunded", 409, "The money was given back already"),
+        Refusal("cannot_reauthorise", 409, "The provider does not extend what is reserved"),
         Refusal("payment_not_completed", 402, "The customer did not finish the payment in time"),
         Refusal("hold_expired", 409, "The supplier's hold ended before the trip was complete"),
         Refusal("vendor_unavailable", 503, "The supplier could not be reached"),
         Refusal("vendor_rejected", 409, "The supplier refused"),
         Refusal("cancelled_by_traveller", 409, "The traveller cancelled"),
+        Refusal("workflow_lost", 409, "The booking's own process was lost; what it had done was undone"),
         Refusal("consent_timeout", 409, "The new price was not accepted in time"),
         Refusal("outcome_not_found_out", 409, "It could not be found out in time whether a reservation exists"),
     )

@@ -69,5 +69,9 @@ class Capabilities(Message):
     """A confirmed effect can be undone by API."""
     async_confirm: bool
     """A create may be accepted now and finish later."""
+    reauthorise: bool = False
+    """What is reserved can be reserved anew before the provider lets go of it."""
+    key_life_s: float | None = None
+    """For how long the vendor answers a repeated key with what the first call did; None: for longer than any saga asks."""
     lookup_lag_s: float = 0
     """For how long after a call an effect may still be invisible to a look-up; absence before that proves nothing."""

@@ -64,6 +64,7 @@ DUFFEL: dict[str, tuple[Vendor, Supplied, int]] = {
         lambda s: s.search(search_request(travellers=9, cabin="premium_economy"), "trip-1"),
         1,
     ),
+    "check": (Vendor(duffel([], meta=PAGE)), lambda s: s.check("trip-1"), 1),
     "price": (Vendor(duffel(flight_offer())), lambda s: s.price(FLIGHT_STATE, "trip-1"), 1),
     "hold": (Vendor(duffel(order(), 201)), lambda s: s.hold(reservation_request(FLIGHT_STATE)), 1),
     "hold for two": (
@@ -102,6 +103,7 @@ DUFFEL: dict[str, tuple[Vendor, Supplied, int]] = {
 
 CARS: dict[str, tuple[Vendor, Supplied, int]] = {
     "search": (Vendor(duffel({"rates": [car_rate()]})), lambda s: s.search(search_request(), "trip-1"), 1),
+    "check": (Vendor(duffel({"rates": []})), lambda s: s.check("trip-1"), 1),
     "price": (Vendor(duffel({**car_rate(), "id": "quo_1"})), lambda s: s.price(CAR_STATE, "trip-1"), 1),
     "book": (Vendor(duffel(car_booking())), lambda s: s.book(reservation_request(CAR_STATE)), 1),
     "book without a quote": (
@@ -123,6 +125,7 @@ RAPID: dict[str, tuple[Vendor, Supplied, int]] = {
         lambda s: s.search(search_request(travellers=2), "trip-1"),
         3,
     ),
+    "check": (Vendor(ok([])), lambda s: s.check("trip-1"), 1),
     "price": (Vendor(ok(price_check())), lambda s: s.price(HOTEL_STATE, "trip-1"), 1),
     "hold": (Vendor(ok(created_itinerary(hold=True), 201)), lambda s: s.hold(reservation_request(CHECKED_STATE)), 1),
     "book": (

@@ -14,9 +14,8 @@ from gateways.duffel import DuffelFlights
 from gateways.duffel_cars import DuffelCars
 from gateways.http import VendorHttp
 from gateways.ports import LookUp, PaymentRequest, Reservation, ReservationRequest, SupplierState
-from gateways.rapid import RapidHotels
+from gateways.rapid import BILLING_ADDRESS, RapidHotels
 from gateways.rapid_wire import RapidWire
-from gateways.registry import RAPID_BILLING_ADDRESS
 from gateways.stripe import StripePayments
 from schema.errors import InvariantBroken, OutcomeUnclear, VendorContractBroken, VendorUnavailable
 from schema.money import Money
@@ -116,7 +115,7 @@ def hotels(vendor: Vendor, base_url: str = "https://test.ean.com") -> RapidHotel
     wire = RapidWire(
         vendor.http("expedia_rapid", base_url), "key", "secret", customer_ip="203.0.113.7", test_header="standard"
     )
-    return RapidHotels(wire, billing_address=RAPID_BILLING_ADDRESS, offer_ttl_s=1800)
+    return RapidHotels(wire, billing_address=BILLING_ADDRESS, offer_ttl_s=1800)
 
 
 def payments(vendor: Vendor) -> StripePayments:

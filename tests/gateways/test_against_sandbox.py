@@ -172,7 +172,7 @@ FAULTS: list[tuple[dict[str, object], dict[str, str], bool]] = [
     ({"action": "server_error_after", "status": 500}, {"*": "unknown"}, True),
     ({"action": "server_error_after", "status": 502}, {"*": "unknown"}, True),
     ({"action": "server_error_after", "status": 504}, {"*": "unknown"}, True),
-    ({"action": "rate_limited", "retry_after_s": 3}, {"*": "VendorUnavailable"}, False),
+    ({"action": "rate_limited", "retry_after_s": 3}, {"*": "RateLimited"}, False),
     ({"action": "delay", "delay_s": 0.05}, {"*": "confirmed"}, True),
     ({"action": "drop_before"}, {"*": "unknown"}, False),
     ({"action": "drop_after"}, {"*": "unknown"}, True),

@@ -49,7 +49,7 @@ CREATES = [
     (httpx.Response(201, text="<html>"), "unknown"),
     (httpx.Response(201, content=b'{"data": {"id"'), "unknown"),
     (httpx.Response(302), "unknown"),
-    (duffel_error(401, "invalid_token"), "VendorUnavailable"),
+    (duffel_error(401, "invalid_token"), "CredentialsRefused"),
     (duffel_error(400, "anything"), "vendor_rejected"),
     (httpx.Response(408), "unknown"),
     (duffel_error(422, "offer_no_longer_available"), "sold_out"),
@@ -58,7 +58,7 @@ CREATES = [
     (duffel_error(422, "payment_amount_does_not_match_order_amount"), "price_changed"),
     (duffel_error(422, "offer_request_already_booked"), "unknown"),
     (duffel_error(422, "something_new"), "vendor_rejected"),
-    (duffel_error(429, "rate_limit_exceeded"), "VendorUnavailable"),
+    (duffel_error(429, "rate_limit_exceeded"), "RateLimited"),
     (duffel_error(500, "internal_server_error"), "unknown"),
     (duffel_error(502, "order_not_created"), "VendorUnavailable"),
     (duffel_error(502, "airline_unknown"), "unknown"),
@@ -257,10 +257,18 @@ async def test_a_fee_is_quoted_without_cancelling():
     assert vendor.asked() == ["GET /air/orders/ord_1", "POST /air/order_cancellations"]
 
 
-@pytest.mark.parametrize("code", ["offer_no_longer_available", "offer_expired", "offer_request_already_booked", "new"])
-async def test_a_dead_offer_has_no_price(code):
+@pytest.mark.parametrize(
+    ("code", "reason"),
+    [
+        ("offer_no_longer_available", "sold_out"),
+        ("offer_expired", "offer_expired"),
+        ("offer_request_already_booked", "offer_request_already_booked"),
+        ("new", "new"),
+    ],
+)
+async def test_a_dead_offer_has_no_price(code, reason):
     check = await flights(Vendor(duffel_error(422, code))).price(FLIGHT_STATE, "trip-1")
-    assert (check.price, check.reason) == (None, code)
+    assert (check.price, check.reason) == (None, reason)
 
 
 async def test_offers_are_sorted_and_unusable_ones_left_out():
@@ -292,7 +300,7 @@ CAR_CREATES = [
     (duffel_error(422, "price_changed"), "price_changed"),
     (duffel_error(422, "new"), "vendor_rejected"),
     (duffel_error(422, "new", "invalid_state_error"), "sold_out"),
-    (duffel_error(429, "rate_limit_exceeded"), "VendorUnavailable"),
+    (duffel_error(429, "rate_limit_exceeded"), "RateLimited"),
     (duffel_error(500, "internal_server_error"), "unknown"),
     (duffel_error(503, "service_unavailable"), "unknown"),
     (duffel_error(504, "x"), "unknown"),

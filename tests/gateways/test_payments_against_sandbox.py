@@ -95,7 +95,7 @@ PAYMENT_FAULTS = [
     ({"action": "server_error", "status": 500}, "unknown", "any"),
     ({"action": "server_error", "status": 503}, "unknown", "any"),
     ({"action": "server_error_after", "status": 500}, "unknown", "any"),
-    ({"action": "rate_limited"}, "VendorUnavailable", "any"),
+    ({"action": "rate_limited"}, "RateLimited", "any"),
     ({"action": "delay", "delay_s": 0.05}, "confirmed", "any"),
     ({"action": "drop_before"}, "unknown", "any"),
     ({"action": "drop_after"}, "unknown", "any"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from gateways.airports import place_of
-from gateways.registry import build_vendors
+from gateways.registry import SUPPLIERS, build_vendors
 from schema.errors import InvalidRequest
 from tests.gateways.conftest import settings_for
 
@@ -27,6 +27,20 @@ async def test_every_vendor_by_code_and_kind():
     with pytest.raises(KeyError):
         vendors.payments("paypal")
     await vendors.aclose()
+
+
+async def test_an_entry_says_what_its_gateway_is_and_what_it_needs():
+    needs = {name: "x" for entry in SUPPLIERS for name in entry.needs}
+    vendors = build_vendors(settings_for(URL, **needs))
+    assert [(entry.code, entry.kind) for entry in SUPPLIERS] == [(one.code, one.kind) for one in vendors.suppliers()]
+    await vendors.aclose()
+
+    bare = settings_for(URL, avis_client_id="x", avis_client_secret="")
+    entries = {entry.code: entry for entry in SUPPLIERS}
+    assert entries["duffel"].missing(bare) == []
+    assert entries["amadeus"].missing(bare) == ["TRAVELHUB_AMADEUS_CLIENT_ID", "TRAVELHUB_AMADEUS_CLIENT_SECRET"]
+    assert entries["avis"].missing(bare) == ["TRAVELHUB_AVIS_CLIENT_SECRET"]
+    assert entries["duffel"].host(bare) == "127.0.0.1:9"
 
 
 async def test_the_clock_scale_compresses_the_look_up_lag_and_nothing_else():

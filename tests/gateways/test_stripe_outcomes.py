@@ -32,8 +32,8 @@ REPLAYED = httpx.Response(
 
 COMMON = [
     (stripe_error(409, "invalid_request_error", "lock_timeout"), "VendorUnavailable"),
-    (stripe_error(429, "invalid_request_error", "rate_limit"), "VendorUnavailable"),
-    (stripe_error(401, "invalid_request_error"), "VendorUnavailable"),
+    (stripe_error(429, "invalid_request_error", "rate_limit"), "RateLimited"),
+    (stripe_error(401, "invalid_request_error"), "CredentialsRefused"),
     (stripe_error(400, "idempotency_error"), "InvariantBroken"),
     (stripe_error(500, "api_error"), "unknown"),
     (stripe_error(503, "api_error"), "unknown"),
@@ -140,6 +140,14 @@ VOIDS = [
 @pytest.mark.parametrize(("answers", "expected"), VOIDS)
 async def test_voiding(answers, expected):
     assert await ending(payments(Vendor(*answers)).void(payment_request())) == expected
+
+
+async def test_what_is_reserved_is_not_reserved_anew():
+    vendor = Vendor()
+    provider = payments(vendor)
+    assert await ending(provider.reauthorise(payment_request())) == "cannot_reauthorise"
+    assert not provider.capabilities.reauthorise
+    assert vendor.requests == []
 
 
 @pytest.mark.parametrize("operation", ["capture", "void", "refund"])
