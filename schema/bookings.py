@@ -25,8 +25,16 @@ def booking_of_workflow(workflow_id: str) -> str:
     return checked_booking_id(workflow_id.removeprefix("booking-"))
 
 
+Substitution = Literal["never", "same_or_cheaper"]
+"""What the traveller allows when a supplier refuses an item: nothing else, or the same from another supplier for no more."""
+
+
 class SagaPolicy(Message):
-    """How long a saga waits for whom. Travels in the input, so that a change of settings never breaks a replay."""
+    """How long a saga waits for whom. Travels in the input, so that a change of settings never breaks a replay.
+
+    A field that is added later has the default that keeps running workflows as they were: their inputs lack it. What new
+    bookings get is said in `NewSagaPolicy`.
+    """
 
     consent_timeout_s: float = 1800
     """For the traveller to accept a new price."""
@@ -51,15 +59,32 @@ class SagaPolicy(Message):
     """Looked for this much longer than the vendor's own look-up lag."""
     undo_budget_s: float = 900
     """One compensation may retry for this long before it is handed to an operator."""
+    provider_pause_s: float = 2
+    """After a payment provider could not be reached at all; doubled each time, up to two minutes."""
+    provider_patience_s: float = 0
+    """For how long a booking waits for a payment provider that is away (C-3a)."""
+    max_payments: int = 6
+    """Authorisations one booking may ask for: some for prices that moved, most of them for a provider that is away."""
+    capture_patience_s: float = 24 * 3600
+    """For a capture that the provider finishes later; after that an operator asks the provider."""
     refund_poll_s: float = 60
     refund_timeout_s: float = 10 * 24 * 3600
     """Banks take 5 to 10 days; a refund that is pending longer is a review case."""
+
+
+class NewSagaPolicy(SagaPolicy):
+    """The policy of bookings that are made from now on."""
+
+    provider_patience_s: float = 1800
+    max_payments: int = 30
 
 
 class ItemPlan(Message):
     """What the saga knows of one item; the rest (tokens, travellers) stays in PostgreSQL."""
 
     item_no: int
+    generation: int = 0
+    """Raised when another supplier's offer takes the place of one that was refused."""
     kind: Kind
     supplier: str
     price: Money
@@ -71,6 +96,16 @@ class ItemPlan(Message):
     capabilities: Capabilities
     tombstone_s: float
     """How long after an undo a late effect is still looked for."""
+
+
+class PaymentPlan(Message):
+    """One way to pay, as a saga knows it."""
+
+    provider: str
+    capabilities: Capabilities
+    tombstone_s: float
+    backup: bool = False
+    """The second method that the traveller named."""
 
 
 class Consent(Message):
@@ -95,9 +130,19 @@ class SagaContext(Message):
     payment_tombstone_s: float
     policy: SagaPolicy = Field(default_factory=SagaPolicy)
 
+    def first_payment(self) -> PaymentPlan:
+        """The method that is tried first; of a cancellation, the one that was charged."""
+        return PaymentPlan(
+            provider=self.payment_provider,
+            capabilities=self.payment_capabilities,
+            tombstone_s=self.payment_tombstone_s,
+        )
+
 
 class BookingInput(SagaContext):
     consent: Consent
+    backup_payment: PaymentPlan | None = None
+    substitution: Substitution = "never"
 
 
 class BookingResult(Message):
@@ -163,6 +208,21 @@ class ItemStep(Message):
     retry_initial_s: float
     provider_reference: str | None = None
     """From an operator, who found out what no look-up could."""
+
+
+class SubstituteWanted(ItemStep):
+    """Input of the activity that looks for an equal offer of another supplier; `generation` is the refused one's."""
+
+    limit: Money
+    reason: str
+    """Why the supplier refused: a code."""
+    step_timeout_s: float
+
+
+class Substitute(Message):
+    """What takes the refused offer's place; None: nobody else has it for no more."""
+
+    plan: ItemPlan | None
 
 
 class StepResult(Message):

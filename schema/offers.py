@@ -1,9 +1,11 @@
 """Offers: what suppliers sell, as a union of flight, hotel and car; and the search that finds them."""
 
+import re
+import unicodedata
 from datetime import date, datetime, time
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, WithJsonSchema, model_validator
 from pydantic_core import PydanticCustomError
 
 from schema.model import ClientMessage, Message
@@ -12,6 +14,11 @@ from schema.money import CurrencyCode, Money
 Kind = Literal["flight", "hotel", "car"]
 Iata = Annotated[str, Field(pattern=r"^[A-Z]{3}$", examples=["LHR"])]
 Cabin = Literal["economy", "premium_economy", "business", "first"]
+LocalTime = Annotated[
+    datetime,
+    # Without an offset, which the format `date-time` of JSON Schema would ask for.
+    WithJsonSchema({"type": "string", "description": "ISO 8601, by the clock of the place"}),
+]
 MAX_TRAVELLERS = 9
 
 
@@ -22,8 +29,21 @@ class FlightSegment(Message):
     number: str
     origin: str
     destination: str
-    departs_at: datetime
-    arrives_at: datetime
+    departs_at: LocalTime
+    arrives_at: LocalTime
+
+    def key(self) -> str:
+        """This flight on this day: a part of the `item_key` of every offer that contains it."""
+        return f"{self.carrier}{self.number} {self.departs_at:%Y-%m-%dT%H:%M}"
+
+
+class Version(Message):
+    """Which state of the supplier's own data an offer shows."""
+
+    last_updated: str | None = None
+    """The supplier's own value, as it came; None where it has none."""
+    facts: str
+    """Fingerprint of what is sold, without its price: times, places, cabin or room, conditions."""
 
 
 class Bookable(Message):
@@ -44,6 +64,8 @@ class FlightOffer(Bookable):
     kind: Literal["flight"] = "flight"
     cabin: str
     segments: list[FlightSegment]
+    checked_bags: int | None = None
+    """For each traveller, included in the price; None where the supplier does not say."""
 
     def summary(self) -> str:
         first = self.segments[0]
@@ -52,6 +74,15 @@ class FlightOffer(Bookable):
 
     def starts_on(self) -> date:
         return self.segments[0].departs_at.date()
+
+    def item_key(self) -> str:
+        """The same for every offer of these flights, whatever the fare: what a sold-out answer or a schedule change is about."""
+        return "|".join(segment.key() for segment in self.segments)
+
+    def equal_key(self) -> str:
+        """The same for offers, of any supplier, that a traveller would take for one another: flights, times and cabin."""
+        arrivals = "|".join(f"{segment.destination} {segment.arrives_at:%Y-%m-%dT%H:%M}" for segment in self.segments)
+        return f"{self.item_key()} > {arrivals} {self.cabin}"
 
 
 class HotelOffer(Bookable):
@@ -70,22 +101,43 @@ class HotelOffer(Bookable):
     def starts_on(self) -> date:
         return self.check_in
 
+    def item_key(self) -> str:
+        """The supplier's property and the nights."""
+        return f"{self.property_id} {self.check_in}/{self.check_out}"
+
+    def equal_key(self) -> str:
+        """Suppliers number hotels each in its own way: the same name in the same city, the same nights and room type."""
+        return f"{plain(self.name)}, {plain(self.city)} {self.check_in}/{self.check_out} {plain(self.room_type)}"
+
 
 class CarOffer(Bookable):
     kind: Literal["car"] = "car"
     vendor_name: str
     car_name: str
     car_class: str
+    """One vocabulary for all suppliers, the words of ACRISS: mini, economy, compact, intermediate, standard, fullsize, premium,
+    luxury, special."""
     pickup_place: str
     dropoff_place: str
-    pickup_at: datetime
-    dropoff_at: datetime
+    airport: str | None = None
+    """IATA code of the airport whose desk it is."""
+    pickup_at: LocalTime
+    dropoff_at: LocalTime
 
     def summary(self) -> str:
         return f"Car {self.car_name} ({self.vendor_name}) {self.pickup_at:%Y-%m-%d} to {self.dropoff_at:%Y-%m-%d}"
 
     def starts_on(self) -> date:
         return self.pickup_at.date()
+
+    def item_key(self) -> str:
+        """The class of car at its place, for these days."""
+        return f"{plain(self.vendor_name)} {self.equal_key()}"
+
+    def equal_key(self) -> str:
+        """Nobody rents a number plate: the same class, places and times."""
+        places = self.airport or f"{plain(self.pickup_place)}/{plain(self.dropoff_place)}"
+        return f"{self.car_class} {places} {self.pickup_at:%Y-%m-%dT%H:%M}/{self.dropoff_at:%Y-%m-%dT%H:%M}"
 
 
 Offer = Annotated[FlightOffer | HotelOffer | CarOffer, Field(discriminator="kind")]
@@ -96,6 +148,13 @@ class FoundOffer(Message):
 
     offer: Offer
     supplier_state: dict[str, object]
+    version: Version | None = None
+
+
+def plain(name: str) -> str:
+    """A name without what suppliers write differently: case, accents and punctuation."""
+    letters = unicodedata.normalize("NFKD", name).casefold()
+    return " ".join(re.sub(r"[^\w]+", " ", "".join(c for c in letters if not unicodedata.combining(c))).split())
 
 
 class SearchRequest(ClientMessage):

@@ -28,8 +28,10 @@ def refund_workflow_id_of(key: str) -> str:
     return refund_workflow_id_for(payment_id, step.removeprefix("refund-"))
 
 
-def cancellation_workflow_id_for(booking_id: str, generation: int) -> str:
-    return f"cancel-{booking_id}-{generation}"
+def cancellation_workflow_id_for(booking_id: str, generation: int, item_nos: list[int] | None = None) -> str:
+    """Must merge every quote for the same items of a booking at one version; `item_nos` None: all that is confirmed."""
+    items = "" if item_nos is None else f"-items-{'.'.join(str(number) for number in sorted(item_nos))}"
+    return f"cancel-{booking_id}-{generation}{items}"
 
 
 class PaymentStep(Message):
@@ -45,12 +47,16 @@ class PaymentStep(Message):
     retry_initial_s: float
     step_generation: int = 0
     """Of the capture: a second key for the same effect, once the provider's books have shown that the first had none."""
+    backup: bool = False
+    """Through the second method that the traveller named."""
 
 
 class PaymentResult(Message):
     """How a step on a payment ended."""
 
     outcome: PaymentOutcome
+    pending: bool = False
+    """The provider has it and will say later how it ends."""
 
 
 class PaymentChanged(Message):
@@ -66,6 +72,9 @@ class UndoPayment(Message):
     generation: int
     correlation_id: str
     retry_initial_s: float
+    amount: Money | None = None
+    """What was to be reserved: for a provider that can only be asked by the same call again."""
+    backup: bool = False
 
 
 class PaymentUndone(Message):
@@ -117,13 +126,18 @@ class RefundResult(Message):
 
 
 class CancellationInput(SagaContext):
-    """The traveller cancels a confirmed booking: `items` are those that are confirmed, and `version` is also the generation of
+    """The traveller cancels items of a confirmed booking, by default all that are confirmed. `version` is also the generation of
     this cancellation, because a quote is for exactly one version."""
 
     quote_ttl_s: float = 900
     payment_id: str
     payment_generation: int
     captured: Money
+    """What was paid for `items`."""
+    fee_before: Money | None = None
+    """Disclosed and kept in earlier cancellations of this booking."""
+    remaining: Money | None = None
+    """What the items that stay cost; None: none stays, and the booking is cancelled."""
 
 
 class FeeQuote(Message):
@@ -155,4 +169,5 @@ class CancellationResult(Message):
     booking_id: str
     state: BookingState
     fee: Money | None = None
+    """Of this cancellation and those before it."""
     reason: str | None = None

@@ -28,15 +28,24 @@ LEGAL_TRANSITIONS: dict[BookingState, frozenset[BookingState]] = {
     _S.CONFIRMED: frozenset({_S.CANCELLING}),
     _S.PARTIALLY_CONFIRMED: frozenset({_S.CANCELLING}),
     _S.COMPENSATING: frozenset({_S.REFUND_PENDING, _S.NEEDS_OPERATOR, _S.FAILED, _S.CANCELLED}),
-    _S.REFUND_PENDING: frozenset({_S.NEEDS_OPERATOR, _S.FAILED, _S.CANCELLED}),
-    _S.CANCELLING: frozenset({_S.REFUND_PENDING, _S.NEEDS_OPERATOR, _S.CANCELLED}),
+    _S.REFUND_PENDING: frozenset({_S.NEEDS_OPERATOR, _S.PARTIALLY_CONFIRMED, _S.FAILED, _S.CANCELLED}),
+    _S.CANCELLING: frozenset({_S.REFUND_PENDING, _S.NEEDS_OPERATOR, _S.PARTIALLY_CONFIRMED, _S.CANCELLED}),
     _S.NEEDS_OPERATOR: frozenset(
-        {_S.RESERVING, _S.COMPENSATING, _S.CANCELLING, _S.REFUND_PENDING, _S.FAILED, _S.CANCELLED}
+        {
+            _S.RESERVING,
+            _S.COMPENSATING,
+            _S.CANCELLING,
+            _S.REFUND_PENDING,
+            _S.PARTIALLY_CONFIRMED,
+            _S.FAILED,
+            _S.CANCELLED,
+        }
     ),
     _S.FAILED: frozenset(),
     _S.CANCELLED: frozenset(),
 }
-"""PRICE_CHANGED leads back to AWAITING_PAYMENT also when the money was authorised already: what waited is verified again."""
+"""A cancellation of some items leads to PARTIALLY_CONFIRMED. PRICE_CHANGED leads back to AWAITING_PAYMENT also when the money was
+authorised already: what waited is verified again."""
 
 FINAL_STATES = frozenset({_S.FAILED, _S.CANCELLED})
 """Nothing follows these."""

@@ -1,9 +1,10 @@
 """Travellers and how they pay: personal data, which stays in PostgreSQL and never enters a workflow's history."""
 
+from collections.abc import Mapping
 from datetime import date
-from typing import Annotated, Literal
+from typing import Annotated, Literal, cast
 
-from pydantic import EmailStr, Field
+from pydantic import Discriminator, EmailStr, Field, Tag
 
 from schema.model import ClientMessage
 
@@ -30,4 +31,23 @@ class CardPayment(ClientMessage):
     payment_method_id: Annotated[str, Field(pattern=r"^pm_[A-Za-z0-9_]{3,80}$", examples=["pm_card_visa"])]
 
 
-PaymentMethod = CardPayment
+class PayPalPayment(ClientMessage):
+    """An account kept by PayPal, or none yet: then the payer approves the payment on PayPal's own page."""
+
+    method: Literal["paypal"]
+    provider: Literal["paypal"] = "paypal"
+    payment_method_id: Annotated[
+        str, Field(pattern=r"^(paypal|vault:[A-Za-z0-9_-]{1,120})$", examples=["paypal", "vault:8kk8451t"])
+    ] = "paypal"
+
+
+def _method_of(value: object) -> object:
+    """A card where nothing is said, as before there was a choice."""
+    if isinstance(value, Mapping):
+        return cast("Mapping[str, object]", value).get("method", "card")
+    return getattr(value, "method", "card")
+
+
+PaymentMethod = Annotated[
+    Annotated[CardPayment, Tag("card")] | Annotated[PayPalPayment, Tag("paypal")], Discriminator(_method_of)
+]

@@ -6,24 +6,27 @@ from datetime import datetime
 from typing import TypeVar
 
 from pydantic import TypeAdapter
-from sqlalchemy import Column, Select, Text, any_, func, literal, select, text
+from sqlalchemy import Column, Select, Text, and_, any_, func, literal, select, text
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from schema.payments import cancellation_workflow_id_for
 from schema.states import BookingState
 from schema.tables import (
     attempts,
     booking_items,
     booking_travellers,
     bookings,
+    cancellation_claims,
     events,
     ledger_entries,
     payments,
     refunds,
     review_cases,
+    superseded_items,
 )
 from schema.travellers import Traveller
-from store.bookings import StoredItem, stored_item
+from store.records import StoredItem, stored_item
 
 Json = dict[str, object]
 
@@ -202,17 +205,27 @@ async def newest(connection: AsyncConnection, booking_ids: list[str] | None, lim
     return list(await connection.scalars(_only(query, bookings.c.id, booking_ids)))
 
 
-async def cancelled_from(connection: AsyncConnection, booking_ids: list[str]) -> dict[str, list[int]]:
-    """Of each booking the versions at which a cancellation took it over."""
-    query = select(events.c.booking_id, events.c.version).where(events.c.state == BookingState.CANCELLING)
-    found: dict[str, list[int]] = {booking_id: [] for booking_id in booking_ids}
+async def cancellations(connection: AsyncConnection, booking_ids: list[str]) -> dict[str, list[str]]:
+    """Of each booking the workflows that cancelled it, or some of it; those of releases that kept no claims by their usual id."""
+    before = events.c.version - 1
+    claimed = and_(
+        cancellation_claims.c.booking_id == events.c.booking_id, cancellation_claims.c.booking_version == before
+    )
+    query = (
+        select(events.c.booking_id, before.label("version"), cancellation_claims.c.workflow_id)
+        .outerjoin(cancellation_claims, claimed)
+        .where(events.c.state == BookingState.CANCELLING)
+    )
+    found: dict[str, list[str]] = {booking_id: [] for booking_id in booking_ids}
     for row in await connection.execute(_only(query, events.c.booking_id, booking_ids)):
-        found[row.booking_id].append(row.version - 1)
+        workflow_id = row.workflow_id or cancellation_workflow_id_for(row.booking_id, row.version)
+        if workflow_id not in found[row.booking_id]:
+            found[row.booking_id].append(workflow_id)
     return found
 
 
 async def to_look_up(connection: AsyncConnection, booking_ids: list[str]) -> list[ToLookUp]:
-    """Every item for which a supplier was called, with what the supplier's look-up wants to know."""
+    """Every item a supplier was called for, replaced ones included, with what the supplier's look-up wants to know."""
     called = select(attempts.c.booking_id, attempts.c.item_no, func.min(attempts.c.created_at).label("since"))
     called = called.where(attempts.c.item_no.is_not(None), attempts.c.tries > 0)
     called = _only(called, attempts.c.booking_id, booking_ids).group_by(attempts.c.booking_id, attempts.c.item_no)
@@ -220,9 +233,12 @@ async def to_look_up(connection: AsyncConnection, booking_ids: list[str]) -> lis
     people = select(bookings.c.id, bookings.c.correlation_id, booking_travellers.c.travellers).join(booking_travellers)
     known = {row.id: row for row in await connection.execute(_only(people, bookings.c.id, booking_ids))}
     items = await connection.execute(_only(select(booking_items), booking_items.c.booking_id, booking_ids))
+    superseded = select(superseded_items.c.booking_id, superseded_items.c.item)
+    earlier = await connection.execute(_only(superseded, superseded_items.c.booking_id, booking_ids))
+    all_items = [(str(row["booking_id"]), stored_item(row)) for row in items.mappings()]
+    all_items += [(row.booking_id, StoredItem.model_validate(row.item)) for row in earlier]
     found: list[ToLookUp] = []
-    for row in items.mappings():
-        booking_id, item = str(row["booking_id"]), stored_item(row)
+    for booking_id, item in all_items:
         if (booking_id, item.item_no) in since and booking_id in known:
             booking = known[booking_id]
             travellers = _TRAVELLERS.validate_python(booking.travellers)

@@ -4,22 +4,28 @@ import base64
 from datetime import datetime
 
 from pydantic import AwareDatetime, TypeAdapter, ValidationError
-from sqlalchemy import RowMapping, bindparam, func, insert, select, tuple_, update
+from sqlalchemy import bindparam, func, insert, select, tuple_, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from schema.bookings import StateChange
 from schema.errors import InvariantBroken, Malformed
-from schema.model import Message
-from schema.money import Money
-from schema.offers import Offer
 from schema.references import BookingId
-from schema.states import PARKED_STATES, SETTLED_STATES, BookingState, ItemState, is_legal
+from schema.states import PARKED_STATES, SETTLED_STATES, BookingState, is_legal
 from schema.tables import booking_items, booking_travellers, bookings, events
 from schema.travellers import Traveller
 from store import cases
+from store.records import (
+    NewBooking,
+    Page,
+    Progress,
+    StoredBooking,
+    StoredEvent,
+    item_columns,
+    stored_booking,
+    stored_item,
+)
 
-_OFFER: TypeAdapter[Offer] = TypeAdapter(Offer)
 TRAVELLERS: TypeAdapter[list[Traveller]] = TypeAdapter(list[Traveller])
 _CURSOR: TypeAdapter[tuple[AwareDatetime, BookingId]] = TypeAdapter(tuple[AwareDatetime, BookingId])
 
@@ -42,94 +48,16 @@ _READ_TRAVELLERS = select(booking_travellers.c.travellers, booking_travellers.c.
 )
 _READ_PAYMENT_PROVIDER = select(bookings.c.payment_provider).where(_OF_ID)
 _READ_PAYER = (
-    select(bookings.c.payment_provider, booking_travellers.c.payment_method)
+    select(
+        bookings.c.payment_provider,
+        bookings.c.backup_payment_provider,
+        booking_travellers.c.payment_method,
+        booking_travellers.c.backup_payment_method,
+    )
     .join(booking_travellers, booking_travellers.c.booking_id == bookings.c.id)
     .where(_OF_ID)
 )
 _MARK_STARTED = update(bookings).where(_OF_ID).values(workflow_started_at=func.now())
-
-
-class NewItem(Message):
-    item_no: int
-    client_reference: str
-    offer: Offer
-    supplier_state: dict[str, object]
-    required: bool
-
-
-class NewBooking(Message):
-    booking_id: str
-    client_id: str
-    idempotency_key: str
-    fingerprint: bytes
-    correlation_id: str
-    items: list[NewItem]
-    travellers: list[Traveller]
-    payment_method: str
-    payment_provider: str
-    total: Money
-    consent_limit: Money
-
-
-class StoredItem(Message):
-    item_no: int
-    kind: str
-    supplier: str
-    offer: Offer
-    client_reference: str
-    provider_booking_ref: str | None
-    record_locator: str | None
-    state: ItemState
-    required: bool
-    offer_price: Money
-    price: Money
-    penalty: Money
-    hold_expires_at: datetime | None
-    supplier_state: dict[str, object]
-
-    @property
-    def offer_id(self) -> str:
-        return self.offer.offer_id
-
-
-class StoredBooking(Message):
-    booking_id: str
-    client_id: str
-    fingerprint: bytes
-    state: BookingState
-    version: int
-    reason: str | None
-    waiting_for: str | None
-    total: Money
-    consent_total: Money
-    consent_limit: Money
-    fee: Money
-    payment_provider: str
-    correlation_id: str
-    created_at: datetime
-    updated_at: datetime
-    workflow_started_at: datetime | None
-    items: list[StoredItem] = []
-
-
-class Progress(Message):
-    state: BookingState
-    version: int
-    waiting_for: str | None
-
-
-class StoredEvent(Message):
-    sequence: int
-    version: int
-    type: str
-    state: BookingState
-    data: dict[str, object]
-    created_at: datetime
-
-
-class Page(Message):
-    bookings: list[StoredBooking]
-    next_cursor: str | None
 
 
 async def create(connection: AsyncConnection, new: NewBooking) -> datetime | None:
@@ -147,35 +75,24 @@ async def create(connection: AsyncConnection, new: NewBooking) -> datetime | Non
         "consent_total_minor": new.total.amount_minor,
         "consent_limit_minor": new.consent_limit.amount_minor,
         "payment_provider": new.payment_provider,
+        "backup_payment_provider": new.backup_payment_provider,
         "correlation_id": new.correlation_id,
+        "substitution": new.substitution,
     }
     created_at = await connection.scalar(_CREATE, values)
     if created_at is None:
         return None
-    await connection.execute(_ADD_ITEMS, [_item_values(new.booking_id, item) for item in new.items])
+    await connection.execute(_ADD_ITEMS, [item_columns(new.booking_id, item) for item in new.items])
     people = [traveller.model_dump(mode="json") for traveller in new.travellers]
-    paid = {"booking_id": new.booking_id, "travellers": people, "payment_method": new.payment_method}
+    paid = {
+        "booking_id": new.booking_id,
+        "travellers": people,
+        "payment_method": new.payment_method,
+        "backup_payment_method": new.backup_payment_method,
+    }
     await connection.execute(_ADD_TRAVELLERS, paid)
     await _append_event(connection, new.client_id, new.booking_id, 0, BookingState.PENDING, {})
     return created_at
-
-
-def _item_values(booking_id: str, item: NewItem) -> dict[str, object]:
-    return {
-        "booking_id": booking_id,
-        "item_no": item.item_no,
-        "offer_id": item.offer.offer_id,
-        "kind": item.offer.kind,
-        "provider_code": item.offer.supplier,
-        "client_reference": item.client_reference,
-        "state": ItemState.PLANNED,
-        "required": item.required,
-        "currency": item.offer.price.currency,
-        "offer_price_minor": item.offer.price.amount_minor,
-        "price_minor": item.offer.price.amount_minor,
-        "public": item.offer.model_dump(mode="json"),
-        "supplier_state": item.supplier_state,
-    }
 
 
 async def record(connection: AsyncConnection, change: StateChange) -> bool:
@@ -256,7 +173,7 @@ async def get(connection: AsyncConnection, booking_id: str, client_id: str | Non
     if row is None:
         return None
     items = await connection.execute(_READ_ITEMS, {"of_booking": booking_id})
-    return _booking(row, [stored_item(item) for item in items.mappings()])
+    return stored_booking(row, [stored_item(item) for item in items.mappings()])
 
 
 async def progress(connection: AsyncConnection, booking_id: str) -> Progress | None:
@@ -273,7 +190,7 @@ async def page(connection: AsyncConnection, client_id: str, limit: int, cursor: 
     if cursor is not None:
         query = query.where(tuple_(bookings.c.created_at, bookings.c.id) < _read_cursor(cursor))
     rows = await connection.execute(query.order_by(bookings.c.created_at.desc(), bookings.c.id.desc()).limit(limit + 1))
-    found = [_booking(row, []) for row in rows.mappings()]
+    found = [stored_booking(row, []) for row in rows.mappings()]
     more = len(found) > limit
     found = found[:limit]
     return Page(bookings=found, next_cursor=_write_cursor(found[-1]) if more else None)
@@ -322,9 +239,11 @@ async def payment_provider_of(connection: AsyncConnection, booking_id: str) -> s
     return provider
 
 
-async def paid_through(connection: AsyncConnection, booking_id: str) -> tuple[str, str]:
+async def paid_through(connection: AsyncConnection, booking_id: str, *, backup: bool = False) -> tuple[str, str]:
     """The code of the payment provider, and the payment method: personal data, for the call to that provider only."""
     row = (await connection.execute(_READ_PAYER, {"of_booking": booking_id})).one()
+    if backup:
+        return row.backup_payment_provider, row.backup_payment_method
     return row.payment_provider, row.payment_method
 
 
@@ -347,48 +266,3 @@ async def count_in_flight(connection: AsyncConnection) -> int:
     """Sagas that keep the machines busy, for admission; one that waits for a person or a refund costs next to nothing."""
     at_rest = [state.value for state in SETTLED_STATES | PARKED_STATES]
     return await connection.scalar(select(func.count()).where(bookings.c.state.not_in(at_rest))) or 0
-
-
-def stored_item(row: RowMapping) -> StoredItem:
-    currency = str(row["currency"])
-    return StoredItem(
-        item_no=row["item_no"],
-        kind=row["kind"],
-        supplier=row["provider_code"],
-        offer=_OFFER.validate_python(row["public"]),
-        client_reference=row["client_reference"],
-        provider_booking_ref=row["provider_booking_ref"],
-        record_locator=row["record_locator"],
-        state=ItemState(row["state"]),
-        required=row["required"],
-        offer_price=Money(amount_minor=row["offer_price_minor"], currency=currency),
-        price=Money(amount_minor=row["price_minor"], currency=currency),
-        penalty=Money(amount_minor=row["penalty_minor"], currency=currency),
-        hold_expires_at=row["hold_expires_at"],
-        supplier_state=row["supplier_state"],
-    )
-
-
-def _booking(row: RowMapping, items: list[StoredItem]) -> StoredBooking:
-    def money(column: str) -> Money:
-        return Money(amount_minor=row[column], currency=row["currency"])
-
-    return StoredBooking(
-        booking_id=row["id"],
-        client_id=row["client_id"],
-        fingerprint=row["fingerprint"],
-        state=BookingState(row["state"]),
-        version=row["version"],
-        reason=row["reason"],
-        waiting_for=row["waiting_for"],
-        total=money("total_minor"),
-        consent_total=money("consent_total_minor"),
-        consent_limit=money("consent_limit_minor"),
-        fee=money("fee_minor"),
-        payment_provider=row["payment_provider"],
-        correlation_id=row["correlation_id"],
-        created_at=row["created_at"],
-        updated_at=row["updated_at"],
-        workflow_started_at=row["workflow_started_at"],
-        items=items,
-    )

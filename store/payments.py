@@ -94,6 +94,11 @@ async def authorised(connection: AsyncConnection, payment_id: str, amount: Money
         await _post(connection, payment, "authorised", ledger.authorised(payment.provider, amount))
 
 
+async def renewed(connection: AsyncConnection, payment_id: str, expires_at: datetime | None) -> None:
+    """The same money is reserved for longer."""
+    await _change(connection, payment_id, expires_at=expires_at)
+
+
 async def action_required(connection: AsyncConnection, payment_id: str, provider_reference: str) -> None:
     payment = await _locked(connection, payment_id)
     if payment.state in (PaymentState.CREATED, PaymentState.IN_DOUBT):
@@ -124,6 +129,13 @@ async def voided(connection: AsyncConnection, payment_id: str) -> None:
 async def in_doubt(connection: AsyncConnection, payment_id: str) -> None:
     payment = await _locked(connection, payment_id)
     if payment.state in (PaymentState.CREATED, PaymentState.ACTION_REQUIRED):
+        await _change(connection, payment_id, state=PaymentState.IN_DOUBT)
+
+
+async def capture_pending(connection: AsyncConnection, payment_id: str) -> None:
+    """The provider is taking the money; its webhook is waited for."""
+    payment = await _locked(connection, payment_id)
+    if payment.state == PaymentState.AUTHORISED:
         await _change(connection, payment_id, state=PaymentState.IN_DOUBT)
 
 
