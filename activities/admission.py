@@ -15,38 +15,50 @@ from temporalio.exceptions import WorkflowAlreadyStartedError
 
 from gateways.ports import Vendors
 from schema import bookings as contract
-from schema.bookings import BookingInput, Consent, ItemPlan, SagaPolicy
+from schema.bookings import BookingInput, Consent, ItemPlan, PaymentPlan, SagaPolicy
 from schema.errors import ServiceUnavailable
 from schema.search_attributes import BOOKING_STATE, OWNER
 from store import bookings
-from store.bookings import StoredBooking, StoredItem
 from store.database import Database
+from store.records import StoredBooking, StoredItem
 
 _START_TIMEOUT_S = 5
 
 
 def booking_input(booking: StoredBooking, vendors: Vendors, policy: SagaPolicy) -> BookingInput:
     """What the saga is told: references, prices and what each supplier can do; no personal data."""
+    first = payment_plan(booking.payment_provider, vendors, policy.step_timeout_s)
+    backup = booking.backup_payment_provider
     return BookingInput(
         booking_id=booking.booking_id,
         client_id=booking.client_id,
         version=0,
         correlation_id=booking.correlation_id,
         currency=booking.total.currency,
-        items=[item_plan(item, vendors, policy) for item in booking.items],
+        items=[item_plan(item, vendors, policy.step_timeout_s) for item in booking.items],
         consent=Consent(total=booking.consent_total, limit=booking.consent_limit),
-        payment_provider=booking.payment_provider,
-        payment_capabilities=vendors.payments(booking.payment_provider).capabilities,
-        payment_tombstone_s=policy.step_timeout_s
-        + vendors.payments(booking.payment_provider).capabilities.lookup_lag_s,
+        payment_provider=first.provider,
+        payment_capabilities=first.capabilities,
+        payment_tombstone_s=first.tombstone_s,
+        backup_payment=None if backup is None else payment_plan(backup, vendors, policy.step_timeout_s, backup=True),
         policy=policy,
+        substitution=booking.substitution,
     )
 
 
-def item_plan(item: StoredItem, vendors: Vendors, policy: SagaPolicy) -> ItemPlan:
+def payment_plan(provider: str, vendors: Vendors, step_timeout_s: float, *, backup: bool = False) -> PaymentPlan:
+    """What a saga is told of one way to pay."""
+    capabilities = vendors.payments(provider).capabilities
+    tombstone_s = step_timeout_s + capabilities.lookup_lag_s
+    return PaymentPlan(provider=provider, capabilities=capabilities, tombstone_s=tombstone_s, backup=backup)
+
+
+def item_plan(item: StoredItem, vendors: Vendors, step_timeout_s: float) -> ItemPlan:
+    """What a saga is told of one item, as of its current generation."""
     capabilities = vendors.supplier(item.supplier).capabilities
     return ItemPlan(
         item_no=item.item_no,
+        generation=item.generation,
         kind=item.offer.kind,
         supplier=item.supplier,
         price=item.offer_price,
@@ -56,7 +68,7 @@ def item_plan(item: StoredItem, vendors: Vendors, policy: SagaPolicy) -> ItemPla
         summary=item.offer.summary(),
         capabilities=capabilities,
         # A call may still be under way when its undo looks, and then be invisible for as long as the vendor's look-up lags.
-        tombstone_s=policy.step_timeout_s + capabilities.lookup_lag_s,
+        tombstone_s=step_timeout_s + capabilities.lookup_lag_s,
     )
 
 

@@ -9,7 +9,7 @@ from activities.failures import told_to_temporal
 from gateways.ports import PaymentProvider, PaymentRequest, ProviderPayment, Vendors
 from schema.errors import OutcomeUnclear, VendorUnavailable
 from schema.outcomes import ActionRequired, Confirmed, PaymentOutcome, Rejected, Unknown
-from schema.payments import PaymentResult, PaymentStep, PaymentUndone, UndoPayment
+from schema.payments import PaymentResult, PaymentStep
 from schema.references import step_key
 from store import attempts, bookings, payments
 from store.attempts import Attempt, NewAttempt
@@ -28,7 +28,7 @@ class Payments:
         """Reserve the money. A second call carries the same key, so the provider answers it with the first one's result."""
         async with told_to_temporal(step.retry_initial_s):
             async with self._database.transaction() as connection:
-                provider_code, method = await bookings.paid_through(connection, step.booking_id)
+                provider_code, method = await bookings.paid_through(connection, step.booking_id, backup=step.backup)
                 await payments.ensure(
                     connection, step.payment_id, step.booking_id, step.generation, provider_code, step.amount.currency
                 )
@@ -61,6 +61,12 @@ class Payments:
                 )
             if isinstance(attempt.outcome, Confirmed | Rejected | ActionRequired):
                 return PaymentResult(outcome=attempt.outcome)
+            if not provider.capabilities.lookup_by_reference:
+                # It keeps the answer under the key: the same call over again tells what the lost one did.
+                result = await self._go_on(step, attempt, provider)
+                if isinstance(result.outcome, Unknown):
+                    raise OutcomeUnclear(f"{provider.code}: {result.outcome.reason}")
+                return result
             found = await provider.find(step.payment_id, attempt.created_at, step.correlation_id)
             if found is None:
                 raise OutcomeUnclear(f"{provider.code} does not show {step.payment_id} yet")
@@ -73,7 +79,43 @@ class Payments:
             attempt, provider = await self._known(step, "authorise", step.generation)
             assert attempt.provider_reference is not None, "only asked once the provider has named it"
             found = await provider.get(attempt.provider_reference, step.correlation_id)
+            if found.status == "approved":
+                return await self._go_on(step, attempt, provider)
             return await self._authorisation_as(step, attempt, found)
+
+    async def _go_on(self, step: PaymentStep, attempt: Attempt, provider: PaymentProvider) -> PaymentResult:
+        """The same call under the same key: after the payer's approval it reserves the money, after a lost answer it repeats it."""
+        async with self._database.read() as connection:
+            _, method = await bookings.paid_through(connection, step.booking_id, backup=step.backup)
+        request = _request(step, attempt, payment_method=method, provider_reference=attempt.provider_reference)
+        outcome = await provider.authorise(request)
+        await self._record_authorisation(step, attempt, outcome)
+        return PaymentResult(outcome=outcome)
+
+    @activity.defn
+    async def reauthorise(self, step: PaymentStep) -> PaymentResult:
+        """Reserve anew what the provider is about to let go of; under the same payment, for the same amount."""
+        async with told_to_temporal(step.retry_initial_s):
+            async with self._database.transaction() as connection:
+                payment = await payments.get(connection, step.payment_id)
+                assert payment is not None, f"payment {step.payment_id} was authorised"
+                new = _attempt(step, "reauthorise", payment.provider, step.step_generation)
+                attempt = await attempts.begin(connection, new)
+            if isinstance(attempt.outcome, Confirmed | Rejected):
+                return PaymentResult(outcome=attempt.outcome)
+            provider = self._vendors.payments(payment.provider)
+            try:
+                outcome = await provider.reauthorise(
+                    _request(step, attempt, provider_reference=payment.provider_reference)
+                )
+            except VendorUnavailable:
+                await self._nothing_happened(attempt)
+                raise
+            async with self._database.transaction() as connection:
+                await attempts.finish(connection, attempt.key, outcome)
+                if isinstance(outcome, Confirmed):
+                    await payments.renewed(connection, step.payment_id, outcome.expires_at)
+            return PaymentResult(outcome=outcome)
 
     @activity.defn
     async def capture(self, step: PaymentStep) -> PaymentResult:
@@ -95,6 +137,10 @@ class Payments:
                 if books.status in ("voided", "failed"):
                     gone = Rejected(code="authorisation_expired", message="the reserved money was released")
                     return await self._captured(step, attempt, gone)
+                if books.status == "processing":
+                    async with self._database.transaction() as connection:
+                        await payments.capture_pending(connection, step.payment_id)
+                    return PaymentResult(outcome=Unknown(reason="the provider is working on it"), pending=True)
             request = _request(step, attempt, provider_reference=payment.provider_reference)
             try:
                 outcome = await provider.capture(request)
@@ -102,63 +148,6 @@ class Payments:
                 await self._nothing_happened(attempt)
                 raise
             return await self._captured(step, attempt, outcome)
-
-    @activity.defn
-    async def undo_payment(self, undo: UndoPayment) -> PaymentUndone:
-        """Let go of what is reserved, by our payment id, however little is known. `captured`: it must be refunded instead."""
-        async with told_to_temporal(undo.retry_initial_s):
-            async with self._database.transaction() as connection:
-                payment = await payments.get(connection, undo.payment_id)
-                provider_code = await bookings.payment_provider_of(connection, undo.booking_id)
-                authorise = _undo_attempt(undo, "authorise", provider_code)
-                await attempts.tombstone(connection, authorise)
-                attempt = await attempts.by_key(connection, authorise.key)
-                if payment is None or attempt is None:
-                    return PaymentUndone(kind="voided")  # nobody began, and now nobody can
-            provider = self._vendors.payments(payment.provider)
-            reference = payment.provider_reference or attempt.provider_reference
-            if reference is None and (attempt.status == "ready" or attempt.clean_refusal()):
-                return await self._voided(undo)
-            if reference is None:
-                found = await provider.find(undo.payment_id, attempt.created_at, undo.correlation_id)
-                if found is None:
-                    return PaymentUndone(kind="nothing_found")
-            else:
-                found = await provider.get(reference, undo.correlation_id)
-            return await self._let_go(undo, provider, found)
-
-    async def _let_go(self, undo: UndoPayment, provider: PaymentProvider, found: ProviderPayment) -> PaymentUndone:
-        if found.status == "captured":
-            async with self._database.transaction() as connection:
-                # The answer to the capture may have been lost; what is given back must first be in the books as taken.
-                await payments.captured(connection, undo.payment_id, found.captured)
-            return PaymentUndone(kind="captured", captured=found.captured - found.refunded)
-        if found.status in ("voided", "failed"):
-            return await self._voided(undo)
-        async with self._database.transaction() as connection:
-            attempt = await attempts.begin(connection, _undo_attempt(undo, "void", provider.code))
-        request = PaymentRequest(
-            # The provider replays a stored 500 under a repeated key; voiding is idempotent by state, so each try may have its own.
-            idempotency_key=f"{attempt.key}:{attempt.tries}",
-            booking_id=undo.booking_id,
-            payment_id=undo.payment_id,
-            amount=found.authorised,
-            provider_reference=found.provider_reference,
-            correlation_id=undo.correlation_id,
-        )
-        outcome = await provider.void(request)
-        async with self._database.transaction() as connection:
-            await attempts.finish(connection, attempt.key, outcome)
-        if isinstance(outcome, Unknown):
-            raise OutcomeUnclear(f"{provider.code} did not say whether {undo.payment_id} was voided")
-        if isinstance(outcome, Rejected):
-            raise OutcomeUnclear(f"{provider.code} would not void {undo.payment_id}: {outcome.code}")
-        return await self._voided(undo)
-
-    async def _voided(self, undo: UndoPayment) -> PaymentUndone:
-        async with self._database.transaction() as connection:
-            await payments.voided(connection, undo.payment_id)
-        return PaymentUndone(kind="voided")
 
     async def _authorisation_as(self, step: PaymentStep, attempt: Attempt, found: ProviderPayment) -> PaymentResult:
         """The outcome that the provider's books prove."""
@@ -204,10 +193,9 @@ class Payments:
     async def _known(self, step: PaymentStep, name: str, generation: int) -> tuple[Attempt, PaymentProvider]:
         async with self._database.read() as connection:
             attempt = await attempts.by_key(connection, step_key(step.booking_id, name, generation))
-            provider_code = await bookings.payment_provider_of(connection, step.booking_id)
         if attempt is None:
             raise OutcomeUnclear(f"{name} of {step.payment_id} has not begun")
-        return attempt, self._vendors.payments(provider_code)
+        return attempt, self._vendors.payments(attempt.vendor)
 
 
 def _attempt(step: PaymentStep, name: str, vendor: str, generation: int) -> NewAttempt:
@@ -220,19 +208,6 @@ def _attempt(step: PaymentStep, name: str, vendor: str, generation: int) -> NewA
         vendor=vendor,
         reference=step.payment_id,
         request_hash=hashlib.sha256(orjson.dumps([name, step.payment_id, str(step.amount)])).digest(),
-    )
-
-
-def _undo_attempt(undo: UndoPayment, step: str, vendor: str) -> NewAttempt:
-    return NewAttempt(
-        key=step_key(undo.booking_id, step, undo.generation),
-        booking_id=undo.booking_id,
-        step=step,
-        item_no=None,
-        generation=undo.generation,
-        vendor=vendor,
-        reference=undo.payment_id,
-        request_hash=step.encode(),
     )
 
 

@@ -11,6 +11,7 @@ import orjson
 from temporalio import activity
 
 from activities.failures import told_to_temporal
+from activities.found_offers import FoundOffers
 from gateways.ports import LookUp, Reservation, ReservationRequest, Supplier, SupplierState, Vendors
 from schema.bookings import ItemStep, StepResult
 from schema.errors import OutcomeUnclear, VendorUnavailable
@@ -20,9 +21,9 @@ from schema.states import ItemState
 from schema.travellers import Traveller
 from store import attempts, items
 from store.attempts import Attempt, NewAttempt
-from store.bookings import StoredItem
 from store.database import Database
 from store.items import StepItem
+from store.records import StoredItem
 
 Call = Callable[[Supplier, ReservationRequest], Awaitable[tuple[Outcome, SupplierState]]]
 
@@ -30,9 +31,10 @@ Call = Callable[[Supplier, ReservationRequest], Awaitable[tuple[Outcome, Supplie
 class Reservations:
     """The activities of an item on its way to being confirmed."""
 
-    def __init__(self, database: Database, vendors: Vendors) -> None:
+    def __init__(self, database: Database, vendors: Vendors, found_offers: FoundOffers) -> None:
         self._database = database
         self._vendors = vendors
+        self._found_offers = found_offers
 
     @activity.defn
     async def hold(self, step: ItemStep) -> StepResult:
@@ -69,7 +71,9 @@ class Reservations:
     async def _create(self, step: ItemStep, name: str, goal: ItemState, call: Call) -> StepResult:
         async with told_to_temporal(step.retry_initial_s):
             async with self._database.transaction() as connection:
-                item, travellers = await items.with_travellers(connection, step.booking_id, step.item_no)
+                item, travellers = await items.with_travellers(
+                    connection, step.booking_id, step.item_no, generation=step.generation
+                )
                 attempt = await attempts.begin(connection, new_attempt(step, name, item))
             if attempt.tombstoned:
                 return StepResult(outcome=Rejected(code="cancelled", message="the step was undone before it ran"))
@@ -95,7 +99,10 @@ class Reservations:
                     async with self._database.transaction() as connection:
                         await attempts.nothing_happened(connection, attempt.key)
                 raise
-            return await self._record(step, attempt, goal, outcome, state)
+            result = await self._record(step, attempt, goal, outcome, state)
+            if isinstance(outcome, Rejected) and outcome.code == "sold_out":
+                await self._found_offers.is_gone(item)
+            return result
 
     async def _what_earlier_tries_did(  # what a look-up needs
         self,
@@ -124,7 +131,9 @@ class Reservations:
         look-up shows nothing yet."""
         async with told_to_temporal(step.retry_initial_s):
             async with self._database.transaction() as connection:
-                item, travellers = await items.with_travellers(connection, step.booking_id, step.item_no)
+                item, travellers = await items.with_travellers(
+                    connection, step.booking_id, step.item_no, generation=step.generation
+                )
                 attempt = await attempts.by_key(connection, new_attempt(step, name, item).key)
                 if attempt is None or attempt.status == "ready":
                     # Nothing was ever sent with effect; the tombstone keeps a straggler from sending it after all.
@@ -151,9 +160,19 @@ class Reservations:
         async with self._database.transaction() as connection:
             recorded = await attempts.finish(connection, attempt.key, outcome)
             if isinstance(outcome, Confirmed):
-                await items.reserved(connection, step.booking_id, step.item_no, goal, outcome, state or None)
+                await items.reserved(
+                    connection,
+                    step.booking_id,
+                    step.item_no,
+                    goal,
+                    outcome,
+                    state or None,
+                    generation=step.generation,
+                )
             elif isinstance(outcome, Unknown) and recorded:
-                await items.set_state(connection, step.booking_id, step.item_no, ItemState.IN_DOUBT)
+                await items.set_state(
+                    connection, step.booking_id, step.item_no, ItemState.IN_DOUBT, generation=step.generation
+                )
         return StepResult(outcome=outcome)
 
 

@@ -14,8 +14,8 @@ from schema.states import ItemState
 from schema.travellers import Traveller
 from store import attempts, bookings, items
 from store.attempts import Attempt, NewAttempt
-from store.bookings import StoredItem
 from store.database import Database
+from store.records import StoredItem
 
 _CREATING_STEPS = ("hold", "book", "confirm")
 
@@ -58,7 +58,7 @@ class Undoing:
     async def _forbid_further_calls(self, step: ItemStep) -> tuple[StoredItem, list[Traveller], list[Attempt]]:
         """Tombstones first: from here on no straggler may begin a call for this item."""
         async with self._database.transaction() as connection:
-            item = await items.get(connection, step.booking_id, step.item_no)
+            item = await items.get(connection, step.booking_id, step.item_no, step.generation)
             travellers, _ = await bookings.travellers_of(connection, step.booking_id)
             for name in _CREATING_STEPS:
                 await attempts.tombstone(connection, new_attempt(step, name, item))
@@ -75,7 +75,10 @@ class Undoing:
         self, step: ItemStep, supplier: Supplier, item: StoredItem, travellers: list[Traveller], made: list[Attempt]
     ) -> UndoResult:
         found = await supplier.find(look_up(step, item, travellers, made[0]))
+        undo_key = step_key(step.booking_id, f"undo-{step.item_no}", step.generation)
         if found is None:
+            if await self._was_undone_before(supplier, undo_key):
+                return await self._finished(step, item, item.penalty)
             return UndoResult(result=NothingFound())
         if found.status == "pending":
             # Seen, and not to be cancelled yet: never to be taken for absent, however long it stays so.
@@ -83,7 +86,7 @@ class Undoing:
         if found.status in ("cancelled", "failed"):
             return await self._finished(step, item, item.penalty)
         undo = NewAttempt(
-            key=step_key(step.booking_id, f"undo-{step.item_no}", step.generation),
+            key=undo_key,
             booking_id=step.booking_id,
             step="undo",
             item_no=step.item_no,
@@ -99,11 +102,18 @@ class Undoing:
             await attempts.finish(connection, undo.key, Confirmed(provider_reference=found.provider_reference))
         return await self._finished(step, item, fee)
 
+    async def _was_undone_before(self, supplier: Supplier, undo_key: str) -> bool:
+        """Our own cancellation was sent, its answer lost, and a supplier that is asked by its own id does not know the id any more."""
+        if supplier.capabilities.lookup_by_reference:
+            return False  # it may lag, and what it cancels it still shows
+        async with self._database.read() as connection:
+            return await attempts.by_key(connection, undo_key) is not None
+
     async def _finished(self, step: ItemStep, item: StoredItem, penalty: Money | None) -> UndoResult:
         was_confirmed = item.state in (ItemState.CONFIRMED, ItemState.CANCELLED)
         state = ItemState.CANCELLED if was_confirmed else ItemState.RELEASED
         async with self._database.transaction() as connection:
-            await items.set_state(connection, step.booking_id, step.item_no, state, penalty)
+            await items.set_state(connection, step.booking_id, step.item_no, state, penalty, generation=step.generation)
         return UndoResult(result=Undone(penalty=penalty))
 
 

@@ -32,7 +32,7 @@ from temporalio.client import (
 )
 from temporalio.service import RPCError, RPCStatusCode
 
-from schema import bookings, search_attributes
+from schema import bookings, reconciliation, search_attributes
 from schema.settings import Settings
 from workers.temporal import temporal_connection
 
@@ -56,10 +56,19 @@ class RegularWork:
     workflow: str
     task_queue: str
     every: timedelta
+    jitter: timedelta | None = None
+    """Starts up to this much later, so that many systems do not ask the same vendors in the same second."""
 
 
 REGULAR_WORK: Final = (
     RegularWork("admission-sweep", "AdmissionSweepWorkflow", bookings.TASK_QUEUE, timedelta(seconds=30)),
+    RegularWork(
+        reconciliation.SCHEDULE_ID,
+        reconciliation.RECONCILIATION_WORKFLOW,
+        bookings.TASK_QUEUE,
+        every=timedelta(minutes=10),
+        jitter=timedelta(seconds=60),
+    ),
 )
 
 
@@ -167,7 +176,7 @@ async def _ensure_schedule(client: Client, work: RegularWork) -> None:
 def _schedule(work: RegularWork) -> Schedule:
     return Schedule(
         action=ScheduleActionStartWorkflow(work.workflow, id=work.schedule_id, task_queue=work.task_queue),
-        spec=ScheduleSpec(intervals=[ScheduleIntervalSpec(every=work.every)]),
+        spec=ScheduleSpec(intervals=[ScheduleIntervalSpec(every=work.every)], jitter=work.jitter),
         # One sweep does the work of those missed, so a backlog of them is worth nothing.
         policy=SchedulePolicy(overlap=ScheduleOverlapPolicy.SKIP, catchup_window=timedelta(minutes=1)),
     )
@@ -177,6 +186,7 @@ def _same(found: Schedule, wanted: Schedule) -> bool:
     return (
         _action_of(found) == _action_of(wanted)
         and found.spec.intervals == wanted.spec.intervals
+        and (found.spec.jitter or None) == wanted.spec.jitter
         and found.policy.overlap == wanted.policy.overlap
         and found.policy.catchup_window == wanted.policy.catchup_window
     )

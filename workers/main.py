@@ -14,7 +14,10 @@ from schema.bookings import TASK_QUEUE
 from schema.settings import Settings, SettingsError
 from store.database import Database
 from store.migrate import unknown_to_this_release
+from store.traffic import SharedTraffic
+from store.valkey import Valkey
 from workers.interceptors import ObservedActivities
+from workers.relay import relaying
 from workers.temporal import temporal_connection
 from workers.wiring import WORKFLOWS, all_activities
 
@@ -38,7 +41,9 @@ def settle_memory() -> None:
 async def run_worker(settings: Settings) -> None:
     """Polls until SIGTERM or SIGINT. Raises SettingsError when the database is at a revision this release does not know (S-6)."""
     database = Database(str(settings.database_url), settings.database_pool_size)
-    vendors = build_vendors(settings)
+    valkey = Valkey(str(settings.valkey_url))
+    traffic = SharedTraffic(valkey, settings.outbound)
+    vendors = build_vendors(settings, traffic)
     try:
         revision = await database.revision()
         if unknown_to_this_release(revision):
@@ -48,7 +53,7 @@ async def run_worker(settings: Settings) -> None:
             client,
             task_queue=TASK_QUEUE,
             workflows=WORKFLOWS,
-            activities=all_activities(settings, database, vendors, client),
+            activities=all_activities(settings, database, valkey, vendors, client),
             workflow_runner=workflow_runner(settings),
             interceptors=[ObservedActivities()],
             max_concurrent_activities=settings.worker_max_activities,
@@ -64,10 +69,12 @@ async def run_worker(settings: Settings) -> None:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, stop.set)
         settle_memory()
-        async with worker:
+        async with relaying(settings, database, valkey), worker:
             _log.info("worker_ready", task_queue=TASK_QUEUE, sandboxed=settings.worker_sandboxed)
             await stop.wait()
             _log.info("worker_draining")
     finally:
         await vendors.aclose()
+        await traffic.aclose()
+        await valkey.aclose()
         await database.aclose()

@@ -5,40 +5,61 @@ from collections.abc import Callable, Sequence
 from temporalio.client import Client
 
 from activities.cancelling import Cancelling
+from activities.found_offers import FoundOffers
 from activities.payments import Payments
 from activities.pricing import Pricing
+from activities.reconciling import Reconciling
 from activities.recording import Recording
 from activities.refunds import Refunds
+from activities.releasing import Releasing
+from activities.repairing import Repairing
 from activities.reservations import Reservations
+from activities.substituting import Substituting
 from activities.sweeping import Sweeping
 from activities.undoing import Undoing
 from gateways.ports import Vendors
 from schema.settings import Settings
 from store.database import Database
+from store.valkey import Valkey
 from workflows.admission import AdmissionSweepWorkflow
 from workflows.booking import BookingWorkflow
 from workflows.cancellation import CancellationWorkflow
+from workflows.reconciliation import ReconciliationWorkflow
 from workflows.refund import RefundWorkflow
+from workflows.repair import RepairWorkflow
 
-WORKFLOWS: Sequence[type] = (BookingWorkflow, RefundWorkflow, CancellationWorkflow, AdmissionSweepWorkflow)
+WORKFLOWS: Sequence[type] = (
+    BookingWorkflow,
+    RefundWorkflow,
+    CancellationWorkflow,
+    AdmissionSweepWorkflow,
+    ReconciliationWorkflow,
+    RepairWorkflow,
+)
 
 
 def all_activities(
-    settings: Settings, database: Database, vendors: Vendors, client: Client
+    settings: Settings, database: Database, valkey: Valkey, vendors: Vendors, client: Client
 ) -> list[Callable[..., object]]:
     """Every activity of every duty, bound to this process's stores and gateways."""
-    pricing = Pricing(database, vendors)
-    recording = Recording(database)
-    reservations = Reservations(database, vendors)
+    found_offers = FoundOffers(database, valkey)
+    pricing = Pricing(database, vendors, found_offers)
+    recording = Recording(database, found_offers)
+    reservations = Reservations(database, vendors, found_offers)
+    substituting = Substituting(database, vendors)
     undoing = Undoing(database, vendors)
     payments = Payments(database, vendors)
+    releasing = Releasing(database, vendors)
     refunds = Refunds(database, vendors)
     cancelling = Cancelling(database, vendors)
-    sweeping = Sweeping(database, vendors, client, settings.saga)
+    sweeping = Sweeping(database, valkey, vendors, client, settings.saga)
+    reconciling = Reconciling(database, vendors, client, settings.reconciliation, settings.saga)
+    repairing = Repairing(database, vendors, client, settings.saga)
     return [
         pricing.check_price,
         recording.record_state,
         recording.leave_out,
+        recording.record_cancelled,
         recording.open_case,
         recording.close_case,
         reservations.hold,
@@ -47,14 +68,22 @@ def all_activities(
         reservations.find_out_hold,
         reservations.find_out_book,
         reservations.find_out_confirm,
+        substituting.find_equal,
         undoing.undo_item,
         payments.authorise,
         payments.find_out_authorisation,
         payments.look_at_authorisation,
         payments.capture,
-        payments.undo_payment,
+        payments.reauthorise,
+        releasing.undo_payment,
         refunds.start_refund,
         refunds.look_at_refund,
         cancelling.quote_cancellation,
         sweeping.sweep_admissions,
+        reconciling.begin_run,
+        reconciling.read_pages,
+        reconciling.end_run,
+        repairing.examine,
+        repairing.release_stray,
+        repairing.conclude,
     ]

@@ -26,7 +26,7 @@ with workflow.unsafe.imports_passed_through():
     from schema.states import BookingState
     from workflows.compensation import Compensation
     from workflows.items import Item
-    from workflows.payment import MAX_PAYMENTS, Payment, refused
+    from workflows.payment import UNREACHABLE, Payment, WaysToPay, refused
     from workflows.saga import Saga, SagaFailed, run_to_the_end
     from workflows.steps import local
 
@@ -58,8 +58,7 @@ class BookingWorkflow:
         try:
             await self._verify()
             await self._authorise()
-            await self._reserve()
-            await self._confirm_holds()
+            await self._reserve_and_confirm()
             await self._capture()
         except SagaFailed as failure:
             return await self._undo_everything(failure)
@@ -81,9 +80,10 @@ class BookingWorkflow:
 
     async def _authorise(self) -> None:
         """Reserve the money; after a long wait verify again; after a price that moved reserve anew."""
-        for generation in range(MAX_PAYMENTS):
+        ways = WaysToPay(self.saga, self.plan)
+        for generation in range(self.plan.policy.max_payments):
             self._checkpoint()
-            self.payment = Payment(self.saga, self.plan, generation, self.total)
+            self.payment = Payment(self.saga, self.plan, generation, self.total, ways.now)
             self.compensation.register(self.payment)
             if self.saga.state != BookingState.AWAITING_PAYMENT:
                 await self.saga.record(
@@ -91,44 +91,52 @@ class BookingWorkflow:
                 )
             outcome = await self.payment.authorise()
             if isinstance(outcome, Rejected):
-                raise refused(outcome)
-            if isinstance(outcome, Confirmed) and await self._still_covers_the_trip(self.payment):
-                if self.saga.state == BookingState.PRICE_CHANGED:
-                    await self.saga.record(BookingState.AWAITING_PAYMENT, consent_limit=self.consent.limit)
-                return
+                await ways.after(outcome)
+            elif isinstance(outcome, Confirmed):
+                ways.reached()
+                if await self._still_covers_the_trip(self.payment):
+                    if self.saga.state == BookingState.PRICE_CHANGED:
+                        await self.saga.record(BookingState.AWAITING_PAYMENT, consent_limit=self.consent.limit)
+                    return
             # Either nobody can say whether it was reserved, or it is too little: let go of it and ask with a new key.
             await self._let_go(self.payment)
+            if isinstance(outcome, Unknown) and self.plan.policy.provider_patience_s > 0:
+                await ways.after(Rejected(code=UNREACHABLE, message=outcome.reason))
         raise SagaFailed("vendor_unavailable", "the payment provider could not reserve the money")
 
-    async def _reserve(self) -> None:
-        """Hold where one can, all at once; then the instant ones, least refundable last."""
+    async def _reserve_and_confirm(self) -> None:
+        """Until every item is confirmed: one that was refused may come back as another supplier's."""
         self._checkpoint()
         await self.saga.record(BookingState.RESERVING, total=self.total)
-        holds = [item for item in self._wanted() if item.plan.hold]
-        instant = sorted(
-            (item for item in self._wanted() if not item.plan.hold), key=lambda item: not item.plan.refundable
-        )
-        for item in holds:
-            self.compensation.register(item)
-        # All are awaited, also after one has failed: an answer that nobody waits for is an Unknown for no reason.
-        outcomes = await asyncio.gather(*(item.hold() for item in holds))
-        await self._accept(dict(zip(holds, outcomes, strict=True)))
-        for item in instant:
+        while any(not item.confirmed for item in self._wanted()):
+            while together := self._next_to_reserve():
+                if not together[0].plan.hold:
+                    self._checkpoint()
+                    self._no_hold_is_over()
+                for item in together:
+                    self.compensation.register(item)
+                # All are awaited, also after one has failed: an answer that nobody waits for is an Unknown for no reason.
+                outcomes = await asyncio.gather(*(item.reserve() for item in together))
+                await self._accept(dict(zip(together, outcomes, strict=True)))
             self._checkpoint()
             self._no_hold_is_over()
-            self.compensation.register(item)
-            await self._accept({item: await item.book()})
+            holds = [item for item in self._wanted() if item.held and not item.confirmed]
+            outcomes = await asyncio.gather(*(item.confirm() for item in holds))
+            await self._accept(dict(zip(holds, outcomes, strict=True)))
 
-    async def _confirm_holds(self) -> None:
-        self._checkpoint()
-        self._no_hold_is_over()
-        holds = [item for item in self._wanted() if item.held and not item.confirmed]
-        outcomes = await asyncio.gather(*(item.confirm() for item in holds))
-        await self._accept(dict(zip(holds, outcomes, strict=True)))
+    def _next_to_reserve(self) -> list[Item]:
+        """Those that can be held, all at once; then the instant ones, one by one, least refundable last."""
+        missing = [item for item in self._wanted() if not (item.held or item.confirmed)]
+        holds = [item for item in missing if item.plan.hold]
+        return holds or sorted(missing, key=lambda item: not item.plan.refundable)[:1]
 
     async def _capture(self) -> None:
         """The pivot: before it every failure undoes, after it everything goes forward."""
         assert self.payment is not None, "authorised before anything was reserved"
+        reserved = await self.payment.still_reserved()
+        if not isinstance(reserved, Confirmed):
+            message = reserved.message if isinstance(reserved, Rejected) else reserved.reason
+            raise SagaFailed("authorisation_expired", message)
         self._checkpoint()
         self.pivoting = True  # from here on `cancel` is refused: nothing may be awaited between the checkpoint and this
         self.total = total((item.price for item in self._wanted()), self.plan.currency)
@@ -237,10 +245,13 @@ class BookingWorkflow:
             return ItemPrice(item_no=item.plan.item_no, price=None, reason="vendor_unavailable")
 
     async def _reprice(self, item: Item, price: ItemPrice) -> None:
+        reason = price.reason or "sold_out"
         if price.price is not None:
             item.price = price.price
+        elif await self._found_elsewhere(item, reason):
+            return
         elif item.plan.required:
-            raise SagaFailed(price.reason or "sold_out", f"it can no longer be had: {item.plan.summary}")
+            raise SagaFailed(reason, f"it can no longer be had: {item.plan.summary}")
         else:
             await self._leave_out(item)
 
@@ -273,6 +284,10 @@ class BookingWorkflow:
 
     async def _accept(self, outcomes: dict[Item, Outcome]) -> None:
         """What the outcomes of steps that ran together mean for the trip."""
+        for item, outcome in list(outcomes.items()):
+            # Never from Unknown, or the traveller is booked twice; nor from an operator's word, which comes later.
+            if isinstance(outcome, Rejected) and await self._found_elsewhere(item, outcome.code):
+                outcomes.pop(item)
         doubts = {item: outcome for item, outcome in outcomes.items() if isinstance(outcome, Unknown)}
         refused = [(item, outcome) for item, outcome in outcomes.items() if isinstance(outcome, Rejected)]
         if doubts and not any(item.plan.required for item, _ in refused):
@@ -287,6 +302,37 @@ class BookingWorkflow:
                 raise SagaFailed(outcome.code, f"{item.plan.summary}: {outcome.message}")
             else:
                 raise SagaFailed("outcome_not_found_out", f"{item.plan.summary}: {outcome.reason}")
+
+    async def _found_elsewhere(self, refused: Item, reason: str) -> bool:
+        """Failover: an equal offer of another supplier takes the refused one's place, where the traveller allows it."""
+        if self.plan.substitution == "never" or self.saga.cancel_requested:
+            return False
+        # What is left of the refused one goes first, such as a hold that was not confirmed.
+        outstanding = await self.compensation.undo_one(refused)
+        if outstanding is not None:
+            raise SagaFailed("outcome_not_found_out", outstanding.problem)
+        if self.compensation.may_still_appear(refused):
+            return False  # an earlier, silent try may have had its effect: that is no definite no
+        try:
+            other = await refused.find_equal(self._most_for(refused), reason)
+        except ActivityError:
+            return False
+        if other is None:
+            return False
+        self.items[self.items.index(refused)] = other
+        self.total = total((item.price for item in self._wanted()), self.plan.currency)
+        await self.saga.record(self.saga.state, reason="substituted", total=self.total)
+        return True
+
+    def _most_for(self, item: Item) -> Money:
+        """No more than its offer cost, and no more than what the other items leave of what was agreed."""
+        agreed = self.consent.limit
+        if self.payment is not None and self.payment.amount < agreed:
+            agreed = self.payment.amount
+        others = total((other.price for other in self._wanted() if other is not item), self.plan.currency)
+        left_minor = max(agreed.amount_minor - others.amount_minor, 0)
+        limit_minor = min(item.plan.price.amount_minor, left_minor)
+        return Money(amount_minor=limit_minor, currency=self.plan.currency)
 
     def _no_more_than_agreed(self) -> None:
         assert self.payment is not None, "authorised before anything was reserved"

@@ -1,4 +1,4 @@
-"""The traveller cancels a confirmed trip: the fees first, then every item, then the refund of what is due."""
+"""The traveller cancels a confirmed trip, or some of it: the fees first, then the items, then the refund of what is due."""
 
 from datetime import timedelta
 
@@ -7,6 +7,7 @@ from temporalio.exceptions import ActivityError, ApplicationError
 
 with workflow.unsafe.imports_passed_through():
     from activities.cancelling import Cancelling
+    from activities.recording import Recording
     from schema.bookings import Accepted, Resolution
     from schema.payments import (
         CANCELLATION_WORKFLOW,
@@ -22,7 +23,7 @@ with workflow.unsafe.imports_passed_through():
     from workflows.items import Item
     from workflows.payment import Payment
     from workflows.saga import Saga, run_to_the_end
-    from workflows.steps import persistent, why
+    from workflows.steps import local, persistent, why
 
 _QUOTE_BUDGET_S = 15
 
@@ -50,21 +51,28 @@ class CancellationWorkflow:
         return await run_to_the_end(self._cancel(self.quoted), lambda: None)
 
     async def _cancel(self, quote: FeeQuote) -> CancellationResult:
-        await self.saga.record(BookingState.CANCELLING, fee=quote.fee)
-        for plan in self.plan.items:
-            item = Item(self.plan, plan)
+        fee = quote.fee if self.plan.fee_before is None else self.plan.fee_before + quote.fee
+        await self.saga.record(BookingState.CANCELLING, fee=fee)
+        items = [Item(self.plan, plan) for plan in self.plan.items]
+        for item in items:
             item.confirmed = True
             self.compensation.register(item)
         left = await self.compensation.undo_all()
         await self.compensation.settle(left, BookingState.CANCELLING)
+        if self.plan.remaining is not None:
+            # What an operator has settled is cancelled too: it must not be given up, and paid back, a second time.
+            for item in items:
+                await local(Recording.record_cancelled, item.step())
         if quote.refund.amount_minor:
             payment = Payment(self.saga, self.plan, self.plan.payment_generation, self.plan.captured)
-            await self.saga.record(BookingState.REFUND_PENDING, waiting_for="provider: the refund", fee=quote.fee)
+            await self.saga.record(BookingState.REFUND_PENDING, waiting_for="provider: the refund", fee=fee)
             outstanding = await self._give_back(payment, quote)
             if outstanding is not None:
                 await self.compensation.settle([outstanding], BookingState.REFUND_PENDING)
-        await self.saga.record(BookingState.CANCELLED, reason="cancelled_by_traveller", fee=quote.fee)
-        return CancellationResult(booking_id=self.plan.booking_id, state=BookingState.CANCELLED, fee=quote.fee)
+        rest = self.plan.remaining
+        state = BookingState.CANCELLED if rest is None else BookingState.PARTIALLY_CONFIRMED
+        await self.saga.record(state, reason="cancelled_by_traveller", fee=fee, total=rest)
+        return CancellationResult(booking_id=self.plan.booking_id, state=state, fee=fee)
 
     async def _give_back(self, payment: Payment, quote: FeeQuote) -> Outstanding | None:
         # Must merge every try of this cancellation; must not merge another cancellation of the same booking.

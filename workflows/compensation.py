@@ -49,6 +49,10 @@ class Compensation:
         """Whether a late effect of something already undone still has to be looked for."""
         return bool(self._late)
 
+    def may_still_appear(self, entry: Item | Payment) -> bool:
+        """Nothing of it was found when it was undone, which proves nothing yet."""
+        return entry in self._late
+
     async def undo_one(self, entry: Item | Payment) -> Outstanding | None:
         """Undoes one part of a trip that goes on without it."""
         if entry not in self._stack:
@@ -150,7 +154,7 @@ class Compensation:
         return isinstance(entry, Item) and not entry.plan.capabilities.lookup_by_reference
 
     def _tombstone_s(self, entry: Item | Payment) -> float:
-        return entry.plan.tombstone_s if isinstance(entry, Item) else self._plan.payment_tombstone_s
+        return entry.plan.tombstone_s if isinstance(entry, Item) else entry.via.tombstone_s
 
 
 async def give_back(plan: SagaContext, payment: Payment, amount: Money) -> Outstanding | None:
@@ -165,7 +169,7 @@ async def give_back(plan: SagaContext, payment: Payment, amount: Money) -> Outst
             first_generation=payment.refund_generation,
             amount=amount,
             correlation_id=plan.correlation_id,
-            payment_capabilities=plan.payment_capabilities,
+            payment_capabilities=payment.via.capabilities,
             policy=plan.policy,
         ),
         id=refund_workflow_id_for(payment.payment_id, payment.refund_reason),

@@ -8,8 +8,17 @@ from temporalio.exceptions import ActivityError
 
 with workflow.unsafe.imports_passed_through():
     from activities.reservations import Reservations
+    from activities.substituting import Substituting
     from activities.undoing import Undoing
-    from schema.bookings import ItemPlan, ItemStep, OutstandingEffect, SagaContext, StepResult, UndoResult
+    from schema.bookings import (
+        ItemPlan,
+        ItemStep,
+        OutstandingEffect,
+        SagaContext,
+        StepResult,
+        SubstituteWanted,
+        UndoResult,
+    )
     from schema.money import Money
     from schema.outcomes import Confirmed, Outcome, Unknown
     from workflows.steps import persistent, remote, why
@@ -26,7 +35,7 @@ class Item:
     def __init__(self, booking: SagaContext, plan: ItemPlan) -> None:
         self._booking = booking
         self.plan = plan
-        self.generation = 0
+        self.generation = plan.generation
         self.price: Money = plan.price
         self.provider_reference: str | None = None
         self.deadline: datetime | None = None
@@ -34,6 +43,25 @@ class Item:
         self.held = False
         self.confirmed = False
         self.left_out = False
+
+    async def reserve(self) -> Outcome:
+        """In two steps where the supplier and the offer allow it, else at once."""
+        return await (self.hold() if self.plan.hold else self.book())
+
+    async def find_equal(self, limit: Money, reason: str) -> "Item | None":
+        """The same from another supplier, for no more than the limit; only after a definite no. Raises ActivityError."""
+        wanted = SubstituteWanted(
+            **self.step().model_dump(),
+            limit=limit,
+            reason=reason,
+            step_timeout_s=self._booking.policy.step_timeout_s,
+        )
+        policy = self._booking.policy
+        # Persistent: once another supplier's offer is in our books, the saga must learn of it.
+        found = await persistent(
+            Substituting.find_equal, wanted, policy, f"Elsewhere: {self.plan.summary}", policy.step_timeout_s
+        )
+        return None if found.plan is None else Item(self._booking, found.plan)
 
     async def hold(self) -> Outcome:
         outcome = await self._create(Reservations.hold, Reservations.find_out_hold, "Hold")

@@ -53,11 +53,18 @@ def _items(dossier: Dossier) -> Iterator[str]:
                 yield f"item {item.item_no} is {item.state} in a booking that is {dossier.booking.state}"
         elif item.state == ItemState.CONFIRMED:
             yield from _confirmed_item(dossier, item)
+        elif item.state == ItemState.CANCELLED and _was_cancelled(dossier):
+            continue
         elif item.required and item.state != ItemState.IN_DOUBT:
             yield f"required item {item.item_no} is {item.state} in a booking that is {dossier.booking.state}"
     missing = any(item.state not in (ItemState.CONFIRMED, ItemState.IN_DOUBT) for item in dossier.items.values())
     if dossier.booking.state == BookingState.CONFIRMED and missing:
         yield "the booking is CONFIRMED although an item of it is not"
+
+
+def _was_cancelled(dossier: Dossier) -> bool:
+    """The traveller has cancelled the trip, or some of it."""
+    return any(event.state == BookingState.CANCELLING for event in dossier.events)
 
 
 def _confirmed_item(dossier: Dossier, item: AuditedItem) -> Iterator[str]:
@@ -126,7 +133,8 @@ def _answers(dossier: Dossier) -> Iterator[str]:
         if answer.state is None or answer.state not in SETTLED_STATES:
             continue
         if answer.workflow_id == workflow_id_for(dossier.booking_id):
-            went_on = answer.state in CONFIRMED_STATES and answer.state in recorded and dossier.final
+            over = dossier.final or _was_cancelled(dossier)
+            went_on = answer.state in CONFIRMED_STATES and answer.state in recorded and over
             if answer.state != booking.state and not went_on:
                 yield f"{answer.workflow_id} answered {answer.state}, the booking is {booking.state}"
             taken_minor = sum(line.captured_minor for line in dossier.vendor_payments)

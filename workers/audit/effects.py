@@ -66,15 +66,17 @@ def nothing_younger_than_its_tombstone(evidence: Evidence) -> Finding:
     for dossier in evidence.dossiers:
         if not dossier.quiet:
             continue
-        for number in dossier.items:
-            forbidden_at = dossier.tombstoned_at(number)
+        made = {attempt.reference for attempt in dossier.attempts if attempt.step in CREATING_STEPS}
+        for reference in sorted(made):
+            number = place_of(reference)[1]
+            forbidden_at = dossier.tombstoned_at(reference)
             if forbidden_at is None or dossier.may_still_land(forbidden_at):
                 continue
             finding.checked += 1
             name = dossier.item_name(number)
             if name in dossier.named_in_open_cases():
                 continue
-            for object_id in _made_after(dossier, number, forbidden_at):
+            for object_id in _made_after(dossier, reference, forbidden_at):
                 text = f"item {number} was made as {object_id} after it had been undone at {forbidden_at:%H:%M:%S}, and is there"
                 finding.broken(dossier.booking_id, text, excused=dossier.written_off(name))
         _payments_after_tombstones(finding, dossier)
@@ -126,17 +128,16 @@ def _ledger_once(finding: Finding, dossier: Dossier) -> None:
             finding.broken(dossier.booking_id, f"{len(ids)} refunds under the key {key}: {', '.join(sorted(ids))}")
 
 
-def _made_after(dossier: Dossier, number: int, forbidden_at: datetime) -> Iterable[str]:
+def _made_after(dossier: Dossier, reference: str, forbidden_at: datetime) -> Iterable[str]:
     """Objects that are there and were made, or confirmed, after the moment; by the ledger if there is one."""
     late = {
         effect.object_id
         for effect in dossier.effects
-        if effect.type in _MADE and place_of(effect.told("reference"))[1] == number and effect.at > forbidden_at
+        if effect.type in _MADE and effect.told("reference") == reference and effect.at > forbidden_at
     }
-    for reservation in dossier.reservations_of(number):
-        if reservation.created_at is not None and reservation.created_at > forbidden_at:
-            late.add(reservation.object_id)
-    return sorted(late & {reservation.object_id for at, reservation in dossier.live() if at == number})
+    of_reference = [line for _, line in dossier.reservations if line.reference == reference]
+    late |= {line.object_id for line in of_reference if line.created_at is not None and line.created_at > forbidden_at}
+    return sorted(late & {line.object_id for line in of_reference if line.live})
 
 
 def _payments_after_tombstones(finding: Finding, dossier: Dossier) -> None:

@@ -196,13 +196,15 @@ class Dossier:
         """What suppliers hold or have confirmed for this booking."""
         return ((number, reservation) for number, reservation in self.reservations if reservation.live)
 
-    def tombstoned_at(self, item_no: int) -> datetime | None:
-        """Since when nobody may make this item any more."""
+    def tombstoned_at(self, reference: str | None) -> datetime | None:
+        """Since when nobody may make what has this reference any more: an item as of one generation."""
         return min(
             (
                 attempt.tombstoned_at
                 for attempt in self.attempts
-                if attempt.item_no == item_no and attempt.step in CREATING_STEPS and attempt.tombstoned_at is not None
+                if attempt.reference == reference
+                and attempt.step in CREATING_STEPS
+                and attempt.tombstoned_at is not None
             ),
             default=None,
         )
@@ -323,7 +325,9 @@ class Evidence:
         for event in ours.events:
             dossiers[event.booking_id].events.append(event)
         for case in ours.cases:
-            dossiers[case.booking_id].cases.append(case)
+            # One about what a vendor has of a booking that is not in our books is in no dossier.
+            if case.booking_id in dossiers:
+                dossiers[case.booking_id].cases.append(case)
         for booking_id, people in ours.travellers:
             dossiers[booking_id].travellers = people
 

@@ -89,11 +89,11 @@ async def _answers(
     if not sample:
         return None, []
     async with database.read() as connection:
-        cancelled_from = await store_audit.cancelled_from(connection, sample)
+        cancellations = await store_audit.cancellations(connection, sample)
     try:
         async with asyncio.timeout(_TEMPORAL_TIMEOUT_S):
             client = await temporal_connection(settings)
-            answers = await read_answers(client, cancelled_from)
+            answers = await read_answers(client, cancellations)
     except (OSError, TimeoutError, RPCError, SettingsError) as error:
         return None, [f"the workflows were not looked at: Temporal is away ({type(error).__name__})"]
     found = len({answer.booking_id for answer in answers})

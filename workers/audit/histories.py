@@ -13,7 +13,7 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from schema.bookings import BookingResult, workflow_id_for
 from schema.money import Money
-from schema.payments import CancellationResult, cancellation_workflow_id_for
+from schema.payments import CancellationResult
 from workers.audit.evidence import WorkflowAnswer
 
 _AT_ONCE = 8
@@ -30,8 +30,8 @@ _OF_WORKERS = frozenset({"identity", "task_queue"})
 """They name a process and its host, which may look like an e-mail address."""
 
 
-async def read_answers(client: Client, cancelled_from: Mapping[str, Sequence[int]]) -> list[WorkflowAnswer]:
-    """Of the bookings that are named: their own workflow, and those that cancelled them from a version. Workflows that Temporal
+async def read_answers(client: Client, cancellations: Mapping[str, Sequence[str]]) -> list[WorkflowAnswer]:
+    """Of the bookings that are named: their own workflow, and those that cancelled them. Workflows that Temporal
     has forgotten, or has not seen yet, are left out. Raises RPCError when Temporal cannot be reached."""
     turn = asyncio.Semaphore(_AT_ONCE)
 
@@ -41,11 +41,8 @@ async def read_answers(client: Client, cancelled_from: Mapping[str, Sequence[int
 
     asked = [
         one(booking_id, workflow_id)
-        for booking_id, versions in cancelled_from.items()
-        for workflow_id in (
-            workflow_id_for(booking_id),
-            *(cancellation_workflow_id_for(booking_id, version) for version in versions),
-        )
+        for booking_id, workflow_ids in cancellations.items()
+        for workflow_id in (workflow_id_for(booking_id), *workflow_ids)
     ]
     return [answer for answer in await asyncio.gather(*asked) if answer is not None]
 

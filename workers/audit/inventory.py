@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 
 from schema.states import ItemState
+from store.proving import made_by_hand
 from workers.audit.evidence import Dossier, Effect, Evidence, VendorReservation, place_of
 from workers.audit.findings import Finding
 
@@ -21,9 +22,16 @@ def nothing_live_unlisted(evidence: Evidence) -> Finding:
         for number, reservation in dossier.live():
             finding.checked += 1
             item = dossier.items.get(number)
-            listed = dossier.confirmed and item is not None and item.state == ItemState.CONFIRMED
+            # By its id: beside the item that another supplier has confirmed, the refused one must be gone.
+            listed = (
+                dossier.confirmed
+                and item is not None
+                and item.state == ItemState.CONFIRMED
+                and item.provider_reference == reservation.object_id
+            )
             name = dossier.item_name(number)
-            waits = dossier.may_still_land(dossier.tombstoned_at(number)) or name in dossier.named_in_open_cases()
+            forbidden_at = dossier.tombstoned_at(reservation.reference)
+            waits = dossier.may_still_land(forbidden_at) or name in dossier.named_in_open_cases()
             if listed or waits:
                 continue
             state = item.state if item is not None else "not in our books"
@@ -60,11 +68,12 @@ def undo_touched_only_its_own(evidence: Evidence) -> Finding:
     """Whatever was cancelled, voided or refunded at a vendor is something that we undid."""
     finding = Finding(19, "an undo never touched another attempt's effect")
     for dossier in evidence.dossiers:
-        cancelled = {(number, line.object_id): line.vendor for number, line in _cancelled(dossier)}
-        for (number, object_id), vendor in cancelled.items():
+        cancelled = {(reference, line.object_id): line.vendor for reference, line in _cancelled(dossier)}
+        for (reference, object_id), vendor in cancelled.items():
             finding.checked += 1
+            number = place_of(reference)[1]
             item = dossier.items.get(number)
-            undone = dossier.tombstoned_at(number) is not None or (item is not None and item.state in _UNDONE)
+            undone = dossier.tombstoned_at(reference) is not None or (item is not None and item.state in _UNDONE)
             if not undone:
                 state = item.state if item is not None else "not in our books"
                 text = f"{vendor} has cancelled {object_id}, although we never undid item {number}, which is {state}"
@@ -89,17 +98,23 @@ def _lost_holds(dossier: Dossier, capture: Effect) -> Iterable[tuple[int, Effect
             yield number, expired
 
 
-def _cancelled(dossier: Dossier) -> Iterable[tuple[int, VendorReservation | Effect]]:
-    for number, reservation in dossier.reservations:
+def _cancelled(dossier: Dossier) -> Iterable[tuple[str | None, VendorReservation | Effect]]:
+    for _, reservation in dossier.reservations:
         if reservation.status == "cancelled":
-            yield number, reservation
+            yield reservation.reference, reservation
     for effect in dossier.effects:
         if effect.type in _CANCELLED:
-            yield place_of(effect.told("reference"))[1], effect
+            yield effect.told("reference"), effect
 
 
 def _money_undone(finding: Finding, dossier: Dossier) -> None:
     refunds = {refund.key: refund.payment_id for refund in dossier.refunds}
+    # One that was made by hand at the provider has no key of ours; reconciliation has put it into our books by its id.
+    refunds |= {
+        refund.provider_reference or refund.key: refund.payment_id
+        for refund in dossier.refunds
+        if made_by_hand(refund.key)
+    }
     for effect in dossier.effects:
         payment_id = effect.told("payment_id") or ""
         if effect.type == "payment.voided":
@@ -111,7 +126,8 @@ def _money_undone(finding: Finding, dossier: Dossier) -> None:
         elif effect.type in ("payment.refunded", "payment.refund_pending"):
             finding.checked += 1
             key = effect.told("key") or ""
-            if refunds.get(key) != payment_id:
+            by_its_id = str(effect.details.get("refund", ""))
+            if payment_id not in (refunds.get(key), refunds.get(by_its_id)):
                 text = f"{effect.vendor} has refunded {effect.object_id} under the key {key!r}, which is no refund of {payment_id}"
                 finding.broken(dossier.booking_id, text)
 

@@ -12,13 +12,13 @@ _BOOKED = (ItemState.CONFIRMED, ItemState.IN_DOUBT)
 
 
 def confirmed_is_paid(evidence: Evidence) -> Finding:
-    """Confirmed: the provider keeps exactly the sum of what the suppliers have confirmed."""
+    """Confirmed: the provider keeps exactly the sum of what the suppliers have confirmed, and the fees of what was cancelled."""
     finding = Finding(1, "a confirmed trip has cost the sum of its confirmed prices")
     for dossier in evidence.dossiers:
         if not (dossier.quiet and dossier.confirmed and dossier.money_seen):
             continue
         finding.checked += 1
-        due: Counter[str] = Counter()
+        due: Counter[str] = Counter({dossier.booking.currency: dossier.booking.fee_minor})
         for item in dossier.items.values():
             if item.state in _BOOKED:
                 amount_minor, currency = _confirmed_price(dossier, item)

@@ -10,6 +10,7 @@ from pydantic import BaseModel, TypeAdapter
 
 from gateways.ports import LookUp, PaymentProvider, ProviderPayment, Vendors
 from schema.errors import TravelHubError
+from schema.states import ItemState, PaymentState
 from store import audit as store_audit
 from store.audit import AuditedPayment, AuditedRefund, ToLookUp
 from store.database import Database
@@ -18,6 +19,8 @@ from workers.audit.evidence import Effect, Unseen, VendorEvidence, VendorPayment
 CORRELATION_ID = "audit"
 LOOKED_UP_AT_MOST = 200
 """Bookings, newest first: real vendors count every question against our quota."""
+_NOTHING_THERE = (PaymentState.DECLINED, PaymentState.VOIDED)
+"""Of a payment without a reference; who cannot be asked by ours was asked before we said so."""
 _AT_ONCE = 8
 _SANDBOX_TIMEOUT_S = 60
 _Answer = TypeVar("_Answer")
@@ -150,6 +153,9 @@ class GatewayBooks:
             correlation_id=CORRELATION_ID,
         )
         supplier = self._vendors.supplier(item.supplier)
+        nameless = item.provider_booking_ref is None and not supplier.capabilities.lookup_by_reference
+        if nameless and item.state == ItemState.RELEASED:
+            return None
         found = await self._asked(lambda: supplier.find(look_up))
         if isinstance(found, str):
             return Unseen(entry.booking_id, item.supplier, found, item.item_no)
@@ -171,6 +177,8 @@ class GatewayBooks:
         provider = self._vendors.payments(payment.provider)
         reference = payment.provider_reference
         found: ProviderPayment | str | None
+        if reference is None and payment.state in _NOTHING_THERE and not provider.capabilities.lookup_by_reference:
+            return None
         if reference is not None:
             found = await self._asked(lambda: provider.get(reference, CORRELATION_ID))
         else:
