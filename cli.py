@@ -13,7 +13,12 @@ from typing import TYPE_CHECKING, Annotated, Literal, NoReturn
 
 import typer
 
+from workers.dead_letter_commands import dead_letters_app
+from workers.desk_commands import cases_app
+
 if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine
+
     from schema.settings import Settings
 
 app = typer.Typer(
@@ -111,23 +116,37 @@ def api() -> None:
 
 @app.command()
 def worker() -> None:
-    """Run the Temporal workers; SIGTERM lets activities finish first."""
+    """Run the Temporal workers, and a relay; SIGTERM lets activities finish first."""
     settings = _settings()
 
+    from workers.main import run_worker
+
+    _run(settings, run_worker)
+
+
+@app.command()
+def relay() -> None:
+    """Run a relay alone, which publishes events; one of all relays is active, workers' among them."""
+    settings = _settings()
+
+    from workers.relay import run_relay
+
+    _run(settings, run_relay)
+
+
+def _run(settings: Settings, process: Callable[[Settings], Coroutine[None, None, None]]) -> NoReturn:
     import uvloop
 
     from schema.logging import configure_logging
 
     configure_logging(settings)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(_work(settings))
+        runner.run(_until_told(process(settings)))
     _leave(0)
 
 
-async def _work(settings: Settings) -> None:
-    from workers.main import run_worker
-
-    running = asyncio.create_task(run_worker(settings))
+async def _until_told(process: Coroutine[None, None, None]) -> None:
+    running = asyncio.create_task(process)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, running.cancel)
@@ -208,6 +227,42 @@ def audit(as_json: Json = False, data: Data = None) -> None:
     _leave(run_audit(settings, as_json))
 
 
+@app.command()
+def reconcile(as_json: Json = False, data: Data = None) -> None:
+    """Compare our books with each vendor's own, now; repair what is safe, and report."""
+    settings = _settings_or_stack(data)
+
+    from workers.reconcile import run_reconcile
+
+    _leave(run_reconcile(settings, as_json))
+
+
+suppliers_app = typer.Typer()
+app.add_typer(suppliers_app, name="suppliers", invoke_without_command=True)
+
+
+@suppliers_app.callback()
+def suppliers(context: typer.Context, as_json: Json = False, data: Data = None) -> None:
+    """Show every supplier: configuration, circuit, quota and what it can do."""
+    if context.invoked_subcommand is not None:
+        return
+    settings = _settings_or_stack(data)
+
+    from workers.suppliers import run_suppliers
+
+    _leave(run_suppliers(settings, as_json))
+
+
+@suppliers_app.command("check")
+def check_suppliers(as_json: Json = False, data: Data = None) -> None:
+    """Make one harmless call to each configured supplier and say what is wrong; exits 1 if anything is."""
+    settings = _settings_or_stack(data)
+
+    from workers.suppliers import run_check
+
+    _leave(run_check(settings, as_json))
+
+
 def _settings() -> Settings:
     from schema.settings import Settings
 
@@ -220,6 +275,23 @@ def _settings_or_stack(data: Path | None) -> Settings:
     from sandbox.stack_state import StackState, find_data_directory
 
     return StackState.load_running(find_data_directory(data)).settings()
+
+
+def _desk(data: Path | None) -> tuple[str, str]:
+    """Address of the API and an operator's token: from the environment, else of the embedded stack."""
+    url, token = os.environ.get("TRAVELHUB_API_URL"), os.environ.get("TRAVELHUB_TOKEN")
+    if url is None:
+        from sandbox.stack_state import StackState, find_data_directory
+
+        state = StackState.load_running(find_data_directory(data))
+        return state.api_url, token or state.tokens.operator
+    if token is None:
+        _fail("TRAVELHUB_TOKEN is missing: an operator's token for the API at TRAVELHUB_API_URL")
+    return url, token
+
+
+app.add_typer(cases_app, name="cases", context_settings={"obj": _desk})
+app.add_typer(dead_letters_app, name="dead-letters", context_settings={"obj": _desk})
 
 
 def _fail(message: str) -> NoReturn:

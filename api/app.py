@@ -15,12 +15,27 @@ from api.context import RequestContext
 from api.documentation import documented_by
 from api.faults import faults_in_parameters
 from api.problems import Refused, problem, problem_of
-from api.routes import bookings, cancellations, health, ops, payments, searches, webhooks
+from api.repeats import RepeatedSearches
+from api.routes import (
+    bookings,
+    cancellations,
+    health,
+    ops,
+    ops_dead_letters,
+    ops_reconciliations,
+    payments,
+    search_stream,
+    searches,
+    statements,
+    webhook_endpoints,
+    webhooks,
+)
 from api.scope import correlation_id_of
 from api.services import open_services
 from gateways.ports import Vendors
 from schema.errors import ServiceUnavailable, TravelHubError
 from schema.settings import Settings
+from search import places
 from store.database import AWAY
 
 VERSION = "1.0.0"
@@ -41,7 +56,7 @@ def create_app(settings: Settings, vendors: Vendors | None = None) -> FastAPI:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         # Read now, so that the first search does not wait for it.
-        await asyncio.to_thread(searches.airports)
+        await asyncio.to_thread(places.load)
         async with open_services(settings, draining, vendors) as services:
             app.state.services = services
             yield
@@ -57,10 +72,24 @@ def create_app(settings: Settings, vendors: Vendors | None = None) -> FastAPI:
     )
     app.state.draining = draining
     app.openapi = documented_by(app)
-    for module in (searches, bookings, cancellations, payments, webhooks, ops, health):
+    for module in (
+        searches,
+        search_stream,
+        bookings,
+        cancellations,
+        payments,
+        statements,
+        webhooks,
+        webhook_endpoints,
+        ops,
+        ops_dead_letters,
+        ops_reconciliations,
+        health,
+    ):
         app.include_router(module.router)
     # The last one added is the outermost.
     app.add_middleware(BodyLimit)
+    app.add_middleware(RepeatedSearches)
     app.add_middleware(RequestContext)
     _tell_problems(app)
     return app

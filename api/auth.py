@@ -13,7 +13,16 @@ from schema.errors import Forbidden, Unauthenticated
 from store.clients import ApiClient, find_by_token, token_hash
 from store.database import Database
 
-Scope = Literal["bookings:read", "bookings:write", "searches:write", "payments:read", "ops:read", "ops:write"]
+Scope = Literal[
+    "bookings:read",
+    "bookings:write",
+    "searches:write",
+    "payments:read",
+    "webhooks:read",
+    "webhooks:write",
+    "ops:read",
+    "ops:write",
+]
 
 _REMEMBERED_S: Final = 5
 """For so long a disabled token may still work."""
@@ -48,8 +57,8 @@ class Tokens:
         return client
 
 
-def requires(scope: Scope) -> Callable[..., Awaitable[ApiClient]]:
-    """A dependency: the client that asks. Raises Unauthenticated, or Forbidden when its token lacks the scope."""
+def requires(*scopes: Scope) -> Callable[..., Awaitable[ApiClient]]:
+    """A dependency: the client that asks. Raises Unauthenticated, or Forbidden when its token has none of the scopes."""
 
     async def authenticated(
         request: Request, credentials: Annotated[HTTPAuthorizationCredentials | None, Security(_bearer)]
@@ -61,8 +70,8 @@ def requires(scope: Scope) -> Callable[..., Awaitable[ApiClient]]:
         if client is None:
             raise Unauthenticated("the token is not one of ours, or was disabled", field="Authorization")
         remember_client(request.scope, client.client_id)
-        if scope not in client.scopes:
-            raise Forbidden(f"the token lacks the scope {scope}", field="Authorization")
+        if client.scopes.isdisjoint(scopes):
+            raise Forbidden(f"the token lacks the scope {' or '.join(scopes)}", field="Authorization")
         return client
 
     return authenticated

@@ -8,8 +8,8 @@ from api.problems import Fault, Refused
 from schema.money import MAX_AMOUNT_MINOR, Money
 from schema.references import item_reference
 from schema.travellers import Traveller
-from store.bookings import NewBooking, NewItem
 from store.offers import StoredOffer
+from store.records import NewBooking, NewItem
 
 _WESTERNMOST: Final = timedelta(hours=12)
 """Somewhere it is still yesterday, and a trip may start there today."""
@@ -31,6 +31,7 @@ def checked_booking(
     if faults:
         raise Refused(faults)
     total = request.expected_total.money()
+    backup = request.backup_payment
     return NewBooking(
         booking_id=booking_id,
         client_id=client_id,
@@ -43,6 +44,8 @@ def checked_booking(
                 client_reference=item_reference(booking_id, number, 0),
                 offer=offers[choice.offer_id].offer,
                 supplier_state=offers[choice.offer_id].supplier_state,
+                version=offers[choice.offer_id].version,
+                search_request=offers[choice.offer_id].search_request,
                 required=choice.required,
             )
             for number, choice in enumerate(request.items, start=1)
@@ -50,8 +53,11 @@ def checked_booking(
         travellers=request.travellers,
         payment_method=request.payment.payment_method_id,
         payment_provider=request.payment.provider,
+        backup_payment_method=None if backup is None else backup.payment_method_id,
+        backup_payment_provider=None if backup is None else backup.provider,
         total=total,
         consent_limit=consent_limit(total, request.price_tolerance_percent),
+        substitution=request.substitution,
     )
 
 
@@ -75,6 +81,8 @@ def _faults_of_offers(request: BookingRequest, offers: dict[str, StoredOffer], n
             faults.append(Fault(code="unknown_offer", field=field, detail="you have found no such offer"))
         elif stored.offer.expires_at <= now:
             faults.append(Fault(code="offer_expired", field=field, detail="search again for a fresh offer"))
+        elif stored.stale:
+            faults.append(Fault(code="offer_stale", field=field, detail="it was sold or has changed; search again"))
         elif stored.offer.starts_on() < first_day:
             faults.append(Fault(code="date_in_past", field=field, detail="the trip would have started already"))
         seen.add(choice.offer_id)
@@ -91,6 +99,9 @@ def _faults_of_trip(request: BookingRequest, offers: dict[str, StoredOffer], now
         if people > offer.seats or (offer.kind == "flight" and people != offer.seats):
             detail = f"the offer /items/{index} is for {offer.seats}, and {people} travel"
             faults.append(Fault(code="too_many_travellers", field="/travellers", detail=detail))
+    if request.backup_payment == request.payment:
+        detail = "a second method must be another one"
+        faults.append(Fault(code="invalid_request", field="/backup_payment", detail=detail))
     if not any(choice.required for choice in request.items):
         faults.append(Fault(code="invalid_request", field="/items", detail="at least one item must be required"))
     for index, traveller in enumerate(request.travellers):

@@ -15,7 +15,7 @@ from structlog.stdlib import get_logger
 from ulid import ULID
 
 from api.problems import problem
-from api.scope import client_of, remember_correlation_id
+from api.scope import client_of, remember_correlation_id, route_of
 
 _log = get_logger("travelhub.access")
 _SANE: Final = re.compile(r"[A-Za-z0-9-]{8,64}")
@@ -63,7 +63,7 @@ class RequestContext:
             _log.info(
                 "request",
                 method=scope["method"],
-                route=_route(scope),
+                route=route_of(scope),
                 status=status,
                 duration_ms=round((perf_counter() - started) * 1000, 2),
                 client_id=client_of(scope),
@@ -74,8 +74,3 @@ class RequestContext:
 def _correlation_id(scope: Scope) -> str:
     sent = Headers(scope=scope).get("x-correlation-id", "")
     return sent if _SANE.fullmatch(sent) else str(ULID())
-
-
-def _route(scope: Scope) -> str:
-    """The template, never the path: ids belong to the line of what was done to them, and unknown paths may hold anything."""
-    return getattr(scope.get("route"), "path", "unmatched")

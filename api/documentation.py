@@ -9,11 +9,14 @@ from fastapi.openapi.utils import get_openapi
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
-from api.models import BookingRequest, CancellationRequest, CaseResolution, PriceAcceptance
+from api.dead_letter_models import LetterDrop, LetterRepair, LetterReplay
+from api.desk_models import CaseResolution
+from api.endpoint_models import EndpointChange, EndpointRequest, NothingMore
+from api.models import BookingRequest, CancellationRequest, PriceAcceptance
 from api.problems import MEDIA_TYPE, Problem
 from schema.errors import REFUSALS
 from schema.model import ClientMessage
-from schema.offers import SearchRequest
+from schema.searches import TripSearch
 
 _REF: Final = "#/components/schemas/"
 _BODIES: Final[list[type[ClientMessage]]] = [
@@ -21,7 +24,13 @@ _BODIES: Final[list[type[ClientMessage]]] = [
     CancellationRequest,
     CaseResolution,
     PriceAcceptance,
-    SearchRequest,
+    EndpointChange,
+    EndpointRequest,
+    LetterDrop,
+    LetterRepair,
+    LetterReplay,
+    NothingMore,
+    TripSearch,
 ]
 _ALWAYS: Final = ("internal_error", "service_unavailable")
 _AUTHENTICATED: Final = ("unauthenticated", "missing_scope")
@@ -109,6 +118,7 @@ def _document(app: FastAPI) -> dict[str, Any]:
     _, answers = models_json_schema([(Problem, "serialization")], ref_template=_REF + "{model}")
     schemas.update(definitions.get("$defs", {}) | answers.get("$defs", {}))
     _drop_unused_refusal(document, schemas)
+    _describe_streams(document)
     return document
 
 
@@ -120,3 +130,12 @@ def _drop_unused_refusal(document: dict[str, Any], schemas: dict[str, Any]) -> N
         for operation in path.values():
             if MEDIA_TYPE not in operation["responses"].get("422", {}).get("content", {MEDIA_TYPE: None}):
                 del operation["responses"]["422"]
+
+
+def _describe_streams(document: dict[str, Any]) -> None:
+    """FastAPI describes events in the words of OpenAPI 3.2, which a document of 3.1 may not use."""
+    for path in document["paths"].values():
+        for operation in path.values():
+            stream = operation["responses"].get("200", {}).get("content", {}).get("text/event-stream", {})
+            if stream.pop("itemSchema", None) is not None:
+                stream["schema"] = {"type": "string"}

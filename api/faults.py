@@ -1,6 +1,7 @@
 """What pydantic and FastAPI found wrong, in our own codes."""
 
 from collections.abc import Sequence
+from itertools import pairwise, product
 from typing import Final
 
 from pydantic_core import ErrorDetails
@@ -10,6 +11,7 @@ from schema.errors import REFUSALS
 
 KEY_HEADER: Final = "Idempotency-Key"
 
+_CHOICES: Final = frozenset(product(("payment", "backup_payment"), ("card", "paypal")))
 _OUT_OF_RANGE: Final = frozenset(
     {"greater_than", "greater_than_equal", "less_than", "less_than_equal", "int_parsing_size"}
 )
@@ -17,7 +19,10 @@ _TOO_MANY: Final = frozenset({"too_long", "less_than_equal"})
 _NOT_A_CODE: Final = frozenset({"string_too_short", "string_too_long", "string_pattern_mismatch"})
 _BY_FIELD: Final = {
     "currency": (_NOT_A_CODE, "unknown_currency"),
+    "display_currency": (_NOT_A_CODE, "unknown_currency"),
     "amount_minor": (_OUT_OF_RANGE, "amount_out_of_range"),
+    "price_min_minor": (_OUT_OF_RANGE, "amount_out_of_range"),
+    "price_max_minor": (_OUT_OF_RANGE, "amount_out_of_range"),
     "travellers": (_TOO_MANY, "too_many_travellers"),
     "offer_id": (_NOT_A_CODE, "unknown_offer"),
     "origin": (_NOT_A_CODE, "unknown_place"),
@@ -32,6 +37,8 @@ def faults_in_body(errors: Sequence[ErrorDetails]) -> list[Fault]:
 
 def _in_body(error: ErrorDetails) -> Fault:
     path = [str(part) for part in error["loc"]]
+    # A choice of methods puts its own name between a field and what is in it, which no client has sent.
+    path = [part for before, part in pairwise(["", *path]) if (before, part) not in _CHOICES]
     named = error.get("ctx", {}).get("field")
     if isinstance(named, str):
         path.append(named)
@@ -45,7 +52,7 @@ def _code(error_type: str, path: list[str]) -> str:
     if error_type in REFUSALS:
         return error_type
     if error_type == "extra_forbidden":
-        return "unknown_field"
+        return "unknown_filter" if "filters" in path[:-1] else "unknown_field"
     types, code = _BY_FIELD.get(path[-1] if path else "", (frozenset[str](), ""))
     return code if error_type in types else "invalid_request"
 

@@ -14,6 +14,7 @@ from api.admission import start_saga
 from api.booking_checks import checked_booking
 from api.models import BookingRequest
 from api.problems import refusal
+from api.search_views import UNAVAILABLE
 from api.services import Services
 from schema.errors import ClientError, InvalidRequest, ServiceUnavailable
 from schema.model import Message
@@ -21,8 +22,9 @@ from schema.money import Money
 from schema.references import booking_id_for
 from schema.states import SETTLED_STATES, BookingState, ItemState
 from store import bookings, offers
-from store.bookings import NewBooking, Progress, StoredBooking, StoredItem
 from store.clients import ApiClient
+from store.offers import StoredOffer
+from store.records import NewBooking, Progress, StoredBooking, StoredItem
 
 MAX_WAIT_S: Final = 30
 _FIRST_PAUSE_S: Final = 0.025
@@ -46,9 +48,11 @@ async def take_in(
     fingerprint = hashlib.sha256(body).digest()
     try:
         _check_tolerance(request, services.settings.price_tolerance_max_percent)
+        _check_payable(services, request)
         await services.gate.check()
         async with services.database.read() as connection:
             found = await offers.load(connection, client.client_id, [choice.offer_id for choice in request.items])
+        await _check_reachable(services, found)
         new = checked_booking(
             request,
             found,
@@ -76,6 +80,28 @@ async def take_in(
     booking = _as_stored(new, created_at)
     await _start(services, booking)
     return Intake(booking=booking, replayed=False)
+
+
+async def _check_reachable(services: Services, found: dict[str, StoredOffer]) -> None:
+    """Read-only mode (C-3d): a trip is not begun whose supplier, and everybody like it, cannot be reached."""
+    for stored in found.values():
+        opens_again_in_s = await services.search.circuits.opens_again_in_s(stored.offer.kind)
+        if opens_again_in_s is not None:
+            raise ServiceUnavailable(UNAVAILABLE, code="booking_unavailable", retry_after_s=opens_again_in_s)
+
+
+def _check_payable(services: Services, request: BookingRequest) -> None:
+    """A provider may be known to the contract and not be set up here."""
+    methods = (("/payment", request.payment), ("/backup_payment", request.backup_payment))
+    for field, method in methods:
+        if method is None:
+            continue
+        try:
+            services.vendors.payments(method.provider)
+        except KeyError:
+            raise InvalidRequest(
+                f"payments by {method.provider} are not taken here", code="payment_method_unavailable", field=field
+            ) from None
 
 
 def _check_tolerance(request: BookingRequest, most_percent: int) -> None:
@@ -119,6 +145,8 @@ def _as_stored(new: NewBooking, created_at: datetime) -> StoredBooking:
         consent_limit=new.consent_limit,
         fee=Money.zero(new.total.currency),
         payment_provider=new.payment_provider,
+        backup_payment_provider=new.backup_payment_provider,
+        substitution=new.substitution,
         correlation_id=new.correlation_id,
         created_at=created_at,
         updated_at=created_at,

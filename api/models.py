@@ -1,9 +1,10 @@
 """What clients send. An unknown field is an error; every text has a limit."""
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import Field
 
+from schema.bookings import Substitution
 from schema.model import ClientMessage
 from schema.money import MAX_AMOUNT_MINOR, CurrencyCode, Money
 from schema.offers import MAX_TRAVELLERS
@@ -41,9 +42,14 @@ class BookingRequest(ClientMessage):
     items: Annotated[list[ItemChoice], Field(min_length=1, max_length=MAX_ITEMS)]
     travellers: Annotated[list[Traveller], Field(min_length=1, max_length=MAX_TRAVELLERS)]
     payment: PaymentMethod
+    backup_payment: PaymentMethod | None = None
+    """Tried only after the first method certainly had no effect: it was declined, or its provider cannot be reached."""
     expected_total: Amount
     price_tolerance_percent: Annotated[int, Field(strict=True, ge=0, le=5)] = 0
     """Consent given beforehand to a rise of the total by this much; above it, the booking waits for consent."""
+    substitution: Substitution = "never"
+    """`same_or_cheaper`: where a supplier refuses, the same flight and cabin, hotel and room type, or class of car may come from
+    another, for no more. The booking shows what was swapped."""
 
 
 class PriceAcceptance(ClientMessage):
@@ -56,17 +62,13 @@ class CancellationRequest(ClientMessage):
     """Without a token: what would cancelling cost? With the token of that answer: cancel, for that fee."""
 
     token: Annotated[str, Field(min_length=16, max_length=200, pattern=r"^[!-~]+$")] | None = None
-
-
-class CaseResolution(ClientMessage):
-    """What an operator decided about a review case. The note is kept in the case and in the workflow's history: no personal data."""
-
-    action: Literal["retry", "confirmed_at_vendor", "settled_by_hand", "write_off"]
-    reference: Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[ -~]+$")] | None = None
-    """Which of the case's effects; needed where there are several, except for `retry`, which is for all."""
-    provider_reference: Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[ -~]+$")] | None = None
-    """The vendor's own reference of what is confirmed there."""
-    note: Annotated[str, Field(min_length=1, max_length=2000, pattern=r"^[^\x00]+$")]
+    item_nos: (
+        Annotated[
+            list[Annotated[int, Field(strict=True, ge=1, le=MAX_ITEMS)]], Field(min_length=1, max_length=MAX_ITEMS)
+        ]
+        | None
+    ) = None
+    """Which items, by default all that are confirmed; only in the question, the token knows."""
 
 
 class BookingsQuery(ClientMessage):
@@ -85,7 +87,3 @@ class BookingQuery(ClientMessage):
 class EventsQuery(ClientMessage):
     after: Annotated[int, Field(ge=-1, le=2**31 - 1)] = -1
     """Only events with a higher version."""
-
-
-class CasesQuery(ClientMessage):
-    include_resolved: bool = False

@@ -17,7 +17,9 @@ from api.temporal import connect
 from gateways.ports import Vendors
 from gateways.registry import build_vendors
 from schema.settings import Settings
+from search.house import SearchHouse, open_search
 from store.database import Database
+from store.traffic import SharedTraffic
 from store.valkey import Valkey
 
 
@@ -33,6 +35,7 @@ class Services:
     tokens: Tokens
     gate: Gate
     readiness: Readiness
+    search: SearchHouse
     draining: asyncio.Event
     """Set when the process is asked to stop: whoever waits for something answers now."""
 
@@ -48,8 +51,11 @@ async def open_services(
         valkey = Valkey(str(settings.valkey_url))
         opened.push_async_callback(valkey.aclose)
         if vendors is None:
-            vendors = build_vendors(settings)
+            traffic = SharedTraffic(valkey, settings.outbound)
+            opened.push_async_callback(traffic.aclose)
+            vendors = build_vendors(settings, traffic)
             opened.push_async_callback(vendors.aclose)
+        search = await opened.enter_async_context(open_search(database, valkey, vendors, settings.search))
         temporal = await connect(settings)
         yield Services(
             settings=settings,
@@ -60,6 +66,7 @@ async def open_services(
             tokens=Tokens(database),
             gate=Gate(database, settings.sagas_in_flight),
             readiness=Readiness(database, valkey, temporal),
+            search=search,
             draining=draining,
         )
 

@@ -15,6 +15,7 @@ from structlog.stdlib import get_logger
 from temporalio.client import (
     Client,
     WithStartWorkflowOperation,
+    WorkflowExecutionStatus,
     WorkflowUpdateFailedError,
     WorkflowUpdateHandle,
     WorkflowUpdateRPCTimeoutOrCancelledError,
@@ -127,6 +128,21 @@ async def ask(client: Client, workflow_id: str, query: str, result: type[Result]
             return await handle.query(query, result_type=result, rpc_timeout=timedelta(seconds=timeout_s))
     except Exception as error:
         raise _translated(error, query) from error
+
+
+async def is_running(client: Client, workflow_id: str) -> bool:
+    """Whether it has not ended; raises ServiceUnavailable when Temporal cannot be asked."""
+    try:
+        async with asyncio.timeout(_RESULT_S):
+            description = await client.get_workflow_handle(workflow_id).describe(
+                rpc_timeout=timedelta(seconds=_RESULT_S)
+            )
+    except Exception as error:
+        translated = _translated(error, "describe")
+        if isinstance(translated, WorkflowGone):
+            return False
+        raise translated from error
+    return description.status == WorkflowExecutionStatus.RUNNING
 
 
 def _translated(error: Exception, what: str) -> Exception:

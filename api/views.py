@@ -1,19 +1,17 @@
 """What clients are answered: what is theirs to know, never a supplier's tokens, never anybody's personal data."""
 
 from datetime import datetime
-from typing import Literal, TypedDict
+from typing import TypedDict
 
-from schema.bookings import BookingStatus, OutstandingEffect, Resolution
+from schema.bookings import BookingStatus
 from schema.errors import REFUSALS
 from schema.model import Message
 from schema.money import Money
-from schema.offers import Kind, Offer
-from schema.settings import Settings
+from schema.offers import Kind
 from schema.states import BookingState, ItemState, PaymentState
-from store.bookings import StoredBooking, StoredEvent, StoredItem
-from store.cases import StoredCase
 from store.payments import StoredPayment
 from store.quotes import StoredQuote
+from store.records import Replaced, StoredBooking, StoredEvent, StoredItem
 
 
 class ItemView(Message):
@@ -31,6 +29,8 @@ class ItemView(Message):
     """What the supplier kept when it was cancelled."""
     record_locator: str | None
     """The code to show at the desk."""
+    replaces: list[Replaced] = []
+    """Offers of other suppliers that were refused, oldest first; this one took their place."""
 
     @classmethod
     def of(cls, item: StoredItem) -> "ItemView":
@@ -45,6 +45,7 @@ class ItemView(Message):
             offer_price=item.offer_price,
             penalty=item.penalty,
             record_locator=item.record_locator,
+            replaces=item.replaces,
         )
 
 
@@ -112,29 +113,14 @@ class EventList(Message):
     events: list[EventView]
 
 
-class SupplierReport(Message):
-    """How one supplier answered a search."""
-
-    supplier: str
-    kind: Kind
-    outcome: Literal["ok", "timeout", "error"]
-    offers: int
-
-
-class SearchResult(Message):
-    """Offers, which only the client that found them can book, until they expire."""
-
-    offers: list[Offer]
-    suppliers: list[SupplierReport]
-    complete: bool
-    """Whether every supplier that was asked has answered."""
-
-
 class NextAction(Message):
-    """What the customer has to do, with the provider's own client library."""
+    """What the customer has to do: with the provider's own client library, or on its page."""
 
     provider: str
-    client_secret: str
+    client_secret: str | None = None
+    """For the provider's client library (3-D Secure)."""
+    approval_url: str | None = None
+    """The provider's page on which the payer approves (PayPal)."""
 
 
 class PaymentView(Message):
@@ -190,37 +176,6 @@ class CancellationQuote(Message):
         return cls(
             booking_id=quote.booking_id, fee=quote.fee, refund=quote.refund, expires_at=quote.expires_at, token=token
         )
-
-
-class CaseView(Message):
-    """A review case: what machines could not settle."""
-
-    case_id: str
-    booking_id: str
-    workflow_id: str
-    workflow_url: str
-    """Where the workflow that waits for the decision is shown in Temporal's Web UI."""
-    reason: str
-    effects: list[OutstandingEffect]
-    opened_at: datetime
-    resolved_at: datetime | None
-    resolution: Resolution | None
-
-    @classmethod
-    def of(cls, case: StoredCase, settings: Settings) -> "CaseView":
-        place = f"namespaces/{settings.temporal_namespace}/workflows/{case.workflow_id}"
-        return cls.model_validate({**case.model_dump(), "workflow_url": f"{settings.temporal_ui_url}{place}"})
-
-
-class CaseList(Message):
-    cases: list[CaseView]
-
-
-class CaseDecision(Message):
-    case_id: str
-    booking_id: str
-    state: BookingState
-    message: str
 
 
 class WebhookReceipt(Message):

@@ -1,6 +1,6 @@
-"""`travelhub demo`: five trips on a stack of their own, over HTTP as a client would, with things broken on purpose.
+"""`travelhub demo`: searches and six trips on a stack of their own, over HTTP as a client would, with things broken on purpose.
 
-It exits 0 only if every trip ended as it must and every invariant holds, by the vendors' own books.
+It exits 0 only if every search and trip ended as it must and every invariant holds, by the vendors' own books.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from sandbox.demo_play import Stage
 from sandbox.demo_report import DemoReport, InvariantReport, ScenarioReport, invariants_of, missed_by, report_of
 from sandbox.demo_scenarios import SCENARIOS, Run, environment
 from sandbox.demo_screen import Screen
+from sandbox.demo_searches import Searcher
 from sandbox.stack import Stack, StackOptions
 from sandbox.stack_state import StackState
 from sandbox.supervisor import StackError
@@ -93,13 +94,16 @@ async def _play(stack: Stack, screen: Screen) -> DemoReport:
     try:
         await stack.start_all()
     except StackError as error:
-        return DemoReport(scenarios=[], invariants=[], seconds=screen.seconds, problem=f"the stack: {error}")
+        return DemoReport(
+            searches=[], scenarios=[], invariants=[], seconds=screen.seconds, problem=f"the stack: {error}"
+        )
     state = stack.state
     screen.say(f"ready: API {state.api_url}, Temporal's Web UI {state.temporal_ui_url}, logs {state.logs}")
     runs = [Run(scenario) for scenario in SCENARIOS]
     lines = Lines.to(state)
     stage = Stage(stack, lines, asyncio.Event())
     try:
+        searches = await Searcher(lines, screen.say).make()
         async with screen.following(runs):
             await stage.play(runs)
         screen.say("reading the vendors' books and auditing")
@@ -107,7 +111,13 @@ async def _play(stack: Stack, screen: Screen) -> DemoReport:
         invariants, problem = await _audit(stack, runs)
     finally:
         await lines.aclose()
-    return DemoReport(scenarios=scenarios, invariants=invariants, seconds=round(screen.seconds, 1), problem=problem)
+    return DemoReport(
+        searches=searches,
+        scenarios=scenarios,
+        invariants=invariants,
+        seconds=round(screen.seconds, 1),
+        problem=problem,
+    )
 
 
 async def _report(stage: Stage, run: Run) -> ScenarioReport:

@@ -46,7 +46,7 @@ def lines_of(ending: Ending) -> list[BookLine]:
     unclaimed = list(ending.books.reservations)
     lines: list[BookLine] = []
     for item in ending.booking.items:
-        reference = item_reference(ending.booking.booking_id, item.item_no, 0)
+        reference = item_reference(ending.booking.booking_id, item.item_no, len(item.replaces))
         claimed = [one for one in unclaimed if one.reference == reference and one.kind == item.kind]
         unclaimed = [one for one in unclaimed if one not in claimed]
         lines.append(_item_line(item, claimed[0] if claimed else None))

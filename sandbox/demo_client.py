@@ -18,7 +18,7 @@ from pydantic import TypeAdapter, ValidationError
 from sandbox.stack_state import StackState
 from schema.model import Message
 from schema.money import Money
-from schema.offers import Kind, Offer
+from schema.offers import Kind
 from schema.states import BookingState, ItemState, PaymentState
 
 ANSWER_WITHIN_S: Final = 15
@@ -34,12 +34,41 @@ class DemoError(Exception):
     """Why a scenario could not go on, in words, with the log that may tell more."""
 
 
+class SameElsewhere(Message):
+    """An equal offer of another supplier, listed with the cheapest."""
+
+    supplier: str
+    offer_id: str
+    price: Money
+
+
+class OfferSeen(Message):
+    """An offer of `POST /v1/searches`."""
+
+    offer_id: str
+    supplier: str
+    kind: Kind
+    price: Money
+    holdable: bool
+    also_from: list[SameElsewhere]
+
+
+class Replaced(Message):
+    """An offer that its supplier refused, so that another one's took its place."""
+
+    supplier: str
+    price: Money
+    reason: str
+
+
 class ItemSeen(Message):
     item_no: int
     kind: Kind
+    supplier: str
     summary: str
     state: ItemState
     price: Money
+    replaces: list[Replaced]
 
 
 class PaymentNamed(Message):
@@ -143,7 +172,7 @@ class FaultSeen(Message):
 
 
 class _Offers(Message):
-    offers: list[Offer]
+    offers: list[OfferSeen]
 
 
 class _Events(Message):
@@ -194,7 +223,7 @@ class TravelApi:
     http: httpx.AsyncClient
     log: Path
 
-    async def search(self, origin: str, destination: str, leave_on: date, return_on: date) -> list[Offer]:
+    async def search(self, origin: str, destination: str, leave_on: date, return_on: date) -> list[OfferSeen]:
         trip = {"origin": origin, "destination": destination}
         days = {"departure_date": leave_on.isoformat(), "return_date": return_on.isoformat()}
         return (await self._post("/v1/searches", {**trip, **days}, _Offers)).offers

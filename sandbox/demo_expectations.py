@@ -185,10 +185,30 @@ def _asked_for_consent(run: Run, ending: Ending) -> list[Expectation]:
     ]
 
 
+def _swapped(run: Run, ending: Ending) -> list[Expectation]:
+    flight = next(item for item in ending.booking.items if item.kind == "flight")
+    refused = [f"{one.supplier} ({one.reason}) for {one.price}" for one in flight.replaces]
+    sold_by = [one.vendor for one in ending.books.reservations if one.kind == "flight"]
+    elsewhere = sold_by == [flight.supplier] and flight.supplier not in {one.supplier for one in flight.replaces}
+    return [
+        Expectation(
+            text="the booking shows what was swapped, and only the other supplier has an order",
+            met=[one.reason for one in flight.replaces] == ["sold_out"] and elsewhere,
+            found=f"{', '.join(refused) or 'nothing'} became {flight.supplier} for {flight.price}",
+        ),
+        Expectation(
+            text="it costs no more than the search said",
+            met=run.seen_total is not None and ending.booking.total <= run.seen_total,
+            found=f"{ending.booking.total}, {run.seen_total} seen",
+        ),
+    ]
+
+
 _OWN: Final[dict[str, _Own]] = {
     "confirmed": _total_as_seen,
     "sold-out": _for_this_reason,
     "answer-lost": _found_by_reference,
     "worker-killed": _killed_half_way,
     "price-rise": _asked_for_consent,
+    "failover": _swapped,
 }

@@ -1,4 +1,4 @@
-"""Plays the five scenarios: the traveller, who books over HTTP, and whoever breaks things on the way.
+"""Plays the six scenarios: the traveller, who books over HTTP, and whoever breaks things on the way.
 
 The one whose worker is killed begins; while its saga recovers, the others run side by side.
 """
@@ -14,12 +14,12 @@ from typing import Final
 
 import httpx
 
-from sandbox.demo_client import BookingSeen, DemoError, Effect, Lines, until
+from sandbox.demo_client import BookingSeen, DemoError, Effect, Lines, OfferSeen, until
 from sandbox.demo_scenarios import TRAVELLER, Ending, KilledAt, Run, Scenario
 from sandbox.stack import Stack
 from sandbox.supervisor import StackError
 from schema.money import total
-from schema.offers import Offer
+from schema.offers import Kind
 from schema.states import SETTLED_STATES, BookingState
 
 _LEAVES_IN_DAYS: Final = (30, 37, 44, 51)
@@ -28,6 +28,8 @@ _STAYS: Final = timedelta(days=4)
 _SETTLED_WITHIN_S: Final = 60
 _STEP_WITHIN_S: Final = 30
 _WORKER: Final = "worker"
+_SOLD_BY: Final[dict[Kind, str]] = {"flight": "duffel", "hotel": "expedia_rapid", "car": "duffel_cars"}
+"""Whom the scenarios buy from, because it is their calls that the scenarios' rules break."""
 _STUCK: Final = frozenset({BookingState.NEEDS_OPERATOR})
 """Nobody resolves cases here, so there is no use in waiting on."""
 
@@ -80,7 +82,7 @@ class Stage:
 
     # ------------------------------------------------------------------ the traveller
 
-    async def _find(self, scenario: Scenario) -> list[Offer]:
+    async def _find(self, scenario: Scenario) -> list[OfferSeen]:
         """The cheapest of each kind, of those that can be held where the kind can: so every saga has the same steps."""
         for days in _LEAVES_IN_DAYS:
             leave_on: date = datetime.now(UTC).date() + timedelta(days=days)
@@ -88,12 +90,14 @@ class Stage:
                 scenario.origin, scenario.destination, leave_on, leave_on + _STAYS
             )
             chosen = [_cheapest(found, "flight"), _cheapest(found, "hotel"), _cheapest(found, "car")]
+            if scenario.substitution != "never":
+                chosen[0] = _for_no_more_elsewhere(found, "flight")
             trip = [offer for offer in chosen if offer is not None]
             if len(trip) == len(chosen):
                 return trip
         raise DemoError(f"no trip {scenario.origin}-{scenario.destination} with flight, hotel and car is on sale")
 
-    async def _book(self, run: Run, offers: list[Offer]) -> BookingSeen:
+    async def _book(self, run: Run, offers: list[OfferSeen]) -> BookingSeen:
         scenario = run.scenario
         run.seen_total = total((offer.price for offer in offers), "EUR")
         body = {
@@ -102,6 +106,7 @@ class Stage:
             "payment": {"method": "card", "provider": "stripe", "payment_method_id": "pm_card_visa"},
             "expected_total": run.seen_total.model_dump(),
             "price_tolerance_percent": scenario.tolerance_percent,
+            "substitution": scenario.substitution,
         }
         run.started_s = time.monotonic()
         run.did(f"asks for {scenario.origin}-{scenario.destination}: flight, hotel and car for {run.seen_total}")
@@ -175,7 +180,19 @@ class Stage:
         )
 
 
-def _cheapest(offers: Sequence[Offer], kind: str) -> Offer | None:
+def _cheapest(offers: Sequence[OfferSeen], kind: Kind) -> OfferSeen | None:
     """Of those that can be held; nobody can hold a car."""
-    wanted = [offer for offer in offers if offer.kind == kind and (offer.holdable or kind == "car")]
+    of_kind = [offer for offer in offers if offer.kind == kind and offer.supplier == _SOLD_BY[kind]]
+    wanted = [offer for offer in of_kind if offer.holdable or kind == "car"]
     return min(wanted, key=lambda offer: offer.price.amount_minor, default=None)
+
+
+def _for_no_more_elsewhere(offers: Sequence[OfferSeen], kind: Kind) -> OfferSeen | None:
+    """What another supplier has for no more: the search lists such an offer with the other one's."""
+    for offer in offers:
+        for same in offer.also_from:
+            if offer.kind == kind and same.supplier == _SOLD_BY[kind]:
+                return offer.model_copy(
+                    update={"offer_id": same.offer_id, "supplier": same.supplier, "price": same.price}
+                )
+    return None

@@ -12,6 +12,7 @@ from sandbox.demo_books import BookLine, Moment, lines_of, timeline_of
 from sandbox.demo_client import VendorBooks
 from sandbox.demo_expectations import Expectation, expectations
 from sandbox.demo_scenarios import SCENARIOS, Ending, Run
+from sandbox.demo_searches import SEARCHES, SearchReport
 from schema.bookings import workflow_id_for
 from schema.model import Message
 from schema.states import BookingState
@@ -75,6 +76,7 @@ class InvariantReport(Message):
 class DemoReport(Message):
     """All of it."""
 
+    searches: list[SearchReport]
     scenarios: list[ScenarioReport]
     invariants: list[InvariantReport]
     seconds: float
@@ -84,11 +86,13 @@ class DemoReport(Message):
     @computed_field
     @property
     def ok(self) -> bool:
-        """Every scenario was played and ended as it must, every invariant was checked and holds."""
+        """Every search and scenario was played and ended as it must, every invariant was checked and holds."""
+        searched = [search.name for search in self.searches] == [search.name for search in SEARCHES]
+        found = searched and all(search.ok for search in self.searches)
         played = [scenario.name for scenario in self.scenarios] == [scenario.name for scenario in SCENARIOS]
         as_they_must = played and all(scenario.ok for scenario in self.scenarios)
         holding = bool(self.invariants) and all(invariant.holds for invariant in self.invariants)
-        return self.problem is None and as_they_must and holding
+        return self.problem is None and found and as_they_must and holding
 
     @computed_field
     @property
@@ -96,15 +100,19 @@ class DemoReport(Message):
         """The last line, for somebody who reads nothing else."""
         if self.ok:
             holding = [invariant for invariant in self.invariants if invariant.checked]
-            return f"All {len(self.scenarios)} scenarios ended as they must; {len(holding)} invariants hold."
-        failed = [f"({one.letter}) {one.name}: {one.fault()}" for one in self.scenarios if not one.ok]
+            return (
+                f"All {len(self.searches)} searches and {len(self.scenarios)} scenarios ended as they must; "
+                f"{len(holding)} invariants hold."
+            )
+        failed = [f"search {one.name}: {one.fault()}" for one in self.searches if not one.ok]
+        failed += [f"({one.letter}) {one.name}: {one.fault()}" for one in self.scenarios if not one.ok]
         broken = [str(one.number) for one in self.invariants if not one.holds]
         parts = [*self.problem.splitlines()[:1]] if self.problem else []
         parts += failed
         if broken:
             parts.append(f"invariants that do not hold: {', '.join(broken)}")
         if not parts:
-            parts.append("not every scenario was played, or no invariant was checked")
+            parts.append("not everything was played, or no invariant was checked")
         return f"THE DEMO FAILED: {'; '.join(parts)}."
 
     @property

@@ -1,4 +1,4 @@
-"""The five trips of the demo: what is booked, what goes wrong on the way, and how it must end. Facts only, no doing."""
+"""The six trips of the demo: what is booked, what goes wrong on the way, and how it must end. Facts only, no doing."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from datetime import UTC, datetime
 from typing import Final
 
 from sandbox.demo_client import BookingSeen, CaseSeen, Effect, EventSeen, FaultSeen, PaymentSeen, VendorBooks
-from schema.bookings import SagaPolicy
+from schema.bookings import NewSagaPolicy, Substitution
 from schema.money import Money
 from schema.states import BookingState
 
-POLICY: Final = SagaPolicy(
+POLICY: Final = NewSagaPolicy(
     consent_timeout_s=120,
     payment_action_timeout_s=60,
     payment_poll_s=5,
@@ -40,7 +40,12 @@ def environment() -> dict[str, str]:
     """The `TRAVELHUB_*` variables that make the demo's stack wait for less long."""
     saga = {f"TRAVELHUB_SAGA__{name.upper()}": str(value) for name, value in POLICY.model_dump().items()}
     # A try of a step outlives its call; the vendors' look-up lags, minutes in reality, shrink to seconds.
-    return {**saga, "TRAVELHUB_VENDOR_TIMEOUT_S": "15", "TRAVELHUB_VENDOR_CLOCK_SCALE": "0.05"}
+    return {
+        **saga,
+        "TRAVELHUB_VENDOR_TIMEOUT_S": "15",
+        "TRAVELHUB_VENDOR_CLOCK_SCALE": "0.05",
+        "TRAVELHUB_SEARCH__SUPPLIER_TIMEOUT_S": "2",
+    }
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +64,8 @@ class Scenario:
     """What that rule does."""
     tolerance_percent: int = 0
     """The rise of the price that the traveller agrees to beforehand."""
+    substitution: Substitution = "never"
+    """Whether the same may come from another supplier. Then a flight is chosen that another one has for no more."""
 
     @property
     def key(self) -> str:
@@ -110,6 +117,17 @@ SCENARIOS: Final = (
         {"vendor": "duffel", "method": "GET", "path": "/air/offers/", "action": "price_changed", "percent": 18},
         "raises the price of the flight by 18 %",
         tolerance_percent=2,
+    ),
+    Scenario(
+        "f",
+        "failover",
+        "the flight is sold out at one supplier: the same flight comes from another",
+        "LHR",
+        "BCN",
+        BookingState.CONFIRMED,
+        {"vendor": "duffel", "method": "POST", "path": "/air/orders$", "action": "sold_out"},
+        "lets Duffel's last seat be sold just before it is held",
+        substitution="same_or_cheaper",
     ),
 )
 

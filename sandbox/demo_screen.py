@@ -15,13 +15,16 @@ from rich.table import Table
 from rich.text import Text
 
 from sandbox.demo_books import BookLine, Moment
+from sandbox.demo_expectations import Expectation
 from sandbox.demo_report import DemoReport, InvariantReport, ScenarioReport
 from sandbox.demo_scenarios import Run
+from sandbox.demo_searches import Arrival, SearchReport
 from schema.money import Money
 from schema.states import BookingState
 
 _REDRAW_EVERY_S: Final = 0.25
 _WIDTH_WITHOUT_TERMINAL: Final = 160
+_OUTCOMES: Final = {"ok": "default", "cached": "cyan"}
 
 
 class Screen:
@@ -80,6 +83,8 @@ class Screen:
 
     def show(self, report: DemoReport) -> None:
         """Everything but the conclusion."""
+        for search in report.searches:
+            self._show_search(search)
         for scenario in report.scenarios:
             self._show_scenario(scenario)
         if report.invariants:
@@ -114,12 +119,22 @@ class Screen:
             console.print(_timeline(scenario.timeline))
         if scenario.books:
             console.print(_books(scenario.books))
-        for expectation in scenario.expectations:
+        self._show_expectations(scenario.expectations, scenario.problem)
+
+    def _show_search(self, search: SearchReport) -> None:
+        verdict = Text("as it must", style="green") if search.ok else Text("NOT AS IT MUST", style="bold red")
+        self.console.print(Text(f"\nSearch, {search.title}: ", style="bold") + verdict, soft_wrap=True)
+        if search.arrivals:
+            self.console.print(_arrivals(search.arrivals))
+        self._show_expectations(search.expectations, search.problem)
+
+    def _show_expectations(self, expectations: Sequence[Expectation], problem: str | None) -> None:
+        for expectation in expectations:
             mark, style = ("yes", "green") if expectation.met else ("NO ", "bold red")
             line = Text(f"  {mark} ", style=style) + Text(expectation.text, style="default")
-            console.print(line + Text(f": {expectation.found}", style="dim"), soft_wrap=True)
-        if scenario.problem:
-            console.print(Text(f"  {scenario.problem}", style="red"), soft_wrap=True)
+            self.console.print(line + Text(f": {expectation.found}", style="dim"), soft_wrap=True)
+        if problem:
+            self.console.print(Text(f"  {problem}", style="red"), soft_wrap=True)
 
 
 @dataclass(slots=True)
@@ -147,6 +162,17 @@ def _progress(runs: Sequence[Run]) -> Table:
         style = "red" if run.problem else ("green" if run.ended_s is not None else "default")
         seconds = f"{run.seconds:.1f}" if run.started_s is not None else ""
         cells = (f"({run.scenario.letter})", run.scenario.name, run.state or "", seconds, run.doing)
+        table.add_row(*(Text(cell, style=style) for cell in cells))
+    return table
+
+
+def _arrivals(arrivals: list[Arrival]) -> Table:
+    table = Table("after s", "supplier", "kind", "outcome", "offers", box=None, padding=(0, 2, 0, 2))
+    for number in (0, 4):
+        table.columns[number].justify = "right"
+    for arrival in arrivals:
+        style = _OUTCOMES.get(arrival.outcome, "red")
+        cells = (f"{arrival.after_s:.2f}", arrival.supplier, arrival.kind, arrival.outcome, str(arrival.offers))
         table.add_row(*(Text(cell, style=style) for cell in cells))
     return table
 

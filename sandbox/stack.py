@@ -33,7 +33,10 @@ from schema.settings import Settings
 MAX_WORKERS: Final = 8
 """Each keeps a pool of database connections; more would not fit into PostgreSQL's hundred."""
 
-_CLIENT_SCOPES: Final = ["bookings:read", "bookings:write", "searches:write", "payments:read"]
+_CLIENT_SCOPES: Final = [
+    *("bookings:read", "bookings:write", "searches:write", "payments:read"),
+    *("webhooks:read", "webhooks:write"),
+]
 _OPERATOR_SCOPES: Final = ["ops:read", "ops:write"]
 _LEFTOVER_TIMEOUT_S: Final = 10
 _LOG_LIMIT_BYTES: Final = 10_000_000

@@ -26,11 +26,11 @@ def own_environment(state: StackState) -> dict[str, str]:
 
 
 def sandbox_part(state: StackState, seed: int, *, with_webhooks: bool) -> Part:
-    """The simulated vendors. With an API to receive them, Stripe's webhooks are pointed at it."""
+    """The simulated vendors. With an API to receive them, their webhooks are pointed at it."""
 
     async def direct_webhooks() -> None:
         if with_webhooks:
-            await asyncio.to_thread(put_webhook_target, state)
+            await asyncio.to_thread(put_webhook_targets, state)
 
     return Part(
         name="sandbox",
@@ -48,15 +48,21 @@ def sandbox_part(state: StackState, seed: int, *, with_webhooks: bool) -> Part:
     )
 
 
-def put_webhook_target(state: StackState) -> None:
-    """Tells the simulated Stripe where its webhooks go. Needed again after `POST /_sandbox/reset`."""
+def put_webhook_targets(state: StackState) -> None:
+    """Tells the simulated vendors where their webhooks go. Needed again after `POST /_sandbox/reset`."""
     import httpx  # noqa: PLC0415
 
-    target = {"url": f"{state.api_url}/v1/webhooks/stripe", "secret": state.secrets.stripe_webhook_secret}
-    url = f"{state.sandbox_url}/_sandbox/stripe/webhook"
-    answer = httpx.put(url, json={**target, "mode": "normal"}, timeout=5, trust_env=False)
-    if answer.is_error:
-        raise StackError(f"the sandbox refuses the webhook target: {answer.status_code} {answer.text}")
+    signing = {
+        "stripe": {"secret": state.secrets.stripe_webhook_secret},
+        "paypal": {"webhook_id": state.secrets.paypal_webhook_id},
+        "duffel": {"secret": state.secrets.duffel_webhook_secret},
+    }
+    for vendor, secret in signing.items():
+        target = {"url": f"{state.api_url}/v1/webhooks/{vendor}", "mode": "normal", **secret}
+        url = f"{state.sandbox_url}/_sandbox/{vendor}/webhook"
+        answer = httpx.put(url, json=target, timeout=5, trust_env=False)
+        if answer.is_error:
+            raise StackError(f"the sandbox refuses the webhook target: {answer.status_code} {answer.text}")
 
 
 def worker_parts(state: StackState, probe: TemporalProbe, count: int) -> list[Part]:

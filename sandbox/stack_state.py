@@ -51,6 +51,12 @@ class Secrets(BaseModel):
 
     valkey_password: str = Field(default_factory=_secret, repr=False)
     duffel_token: str = Field(default_factory=lambda: f"duffel_test_{_secret()}", repr=False)
+    duffel_webhook_secret: str = Field(default_factory=_secret, repr=False)
+    amadeus_client_secret: str = Field(default_factory=_secret, repr=False)
+    liteapi_api_key: str = Field(default_factory=lambda: f"sand_{_secret()}", repr=False)
+    avis_client_secret: str = Field(default_factory=_secret, repr=False)
+    paypal_client_secret: str = Field(default_factory=_secret, repr=False)
+    paypal_webhook_id: str = Field(default_factory=lambda: f"WH{secrets.token_hex(8).upper()}", repr=False)
     rapid_api_key: str = Field(default_factory=lambda: secrets.token_hex(13), repr=False)
     rapid_secret: str = Field(default=SHARED_SECRET, repr=False)
     """The one secret that the simulated Rapid knows; it makes no secret of it."""
@@ -171,13 +177,29 @@ class StackState(BaseModel):
             "TRAVELHUB_API_PORT": str(self.ports.api),
             "TRAVELHUB_DUFFEL_URL": f"{self.sandbox_url}/duffel",
             "TRAVELHUB_DUFFEL_TOKEN": self.secrets.duffel_token,
+            "TRAVELHUB_DUFFEL_WEBHOOK_SECRET": self.secrets.duffel_webhook_secret,
+            "TRAVELHUB_AMADEUS_URL": f"{self.sandbox_url}/amadeus",
+            "TRAVELHUB_AMADEUS_CLIENT_ID": "travelhub",
+            "TRAVELHUB_AMADEUS_CLIENT_SECRET": self.secrets.amadeus_client_secret,
+            "TRAVELHUB_LITEAPI_URL": f"{self.sandbox_url}/liteapi/v3.0",
+            "TRAVELHUB_LITEAPI_BOOKING_URL": f"{self.sandbox_url}/liteapi/v3.0",
+            "TRAVELHUB_LITEAPI_API_KEY": self.secrets.liteapi_api_key,
+            "TRAVELHUB_AVIS_URL": f"{self.sandbox_url}/avis",
+            "TRAVELHUB_AVIS_CLIENT_ID": "travelhub",
+            "TRAVELHUB_AVIS_CLIENT_SECRET": self.secrets.avis_client_secret,
             "TRAVELHUB_RAPID_URL": f"{self.sandbox_url}/rapid",
             "TRAVELHUB_RAPID_API_KEY": self.secrets.rapid_api_key,
             "TRAVELHUB_RAPID_SECRET": self.secrets.rapid_secret,
             "TRAVELHUB_STRIPE_URL": f"{self.sandbox_url}/stripe",
             "TRAVELHUB_STRIPE_API_KEY": self.secrets.stripe_api_key,
             "TRAVELHUB_STRIPE_WEBHOOK_SECRET": self.secrets.stripe_webhook_secret,
+            "TRAVELHUB_PAYPAL_URL": f"{self.sandbox_url}/paypal",
+            "TRAVELHUB_PAYPAL_CLIENT_ID": "travelhub",
+            "TRAVELHUB_PAYPAL_CLIENT_SECRET": self.secrets.paypal_client_secret,
+            "TRAVELHUB_PAYPAL_WEBHOOK_ID": self.secrets.paypal_webhook_id,
+            "TRAVELHUB_PAYPAL_RETURN_URL": f"{self.api_url}/",
             "TRAVELHUB_SANDBOX_URL": self.sandbox_url,
+            "TRAVELHUB_RELAY__ALLOW_PRIVATE_TARGETS": "true",
             **self.overrides,
         }
 

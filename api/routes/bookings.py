@@ -22,8 +22,8 @@ from schema.bookings import Accepted, AcceptPrice, BookingStatus, workflow_id_fo
 from schema.errors import Conflict, NotFound, ServiceUnavailable
 from schema.states import SETTLED_STATES
 from store import bookings, payments
-from store.bookings import StoredBooking
 from store.clients import ApiClient
+from store.records import StoredBooking
 
 router = APIRouter(prefix="/v1/bookings", tags=["bookings"])
 
@@ -31,6 +31,8 @@ _LIVE_TIMEOUT_S: Final = 2
 _OFFER_CODES: Final = (
     "unknown_offer",
     "offer_expired",
+    "offer_stale",
+    "booking_unavailable",
     "duplicate_offer",
     "date_in_past",
     "too_many_travellers",
@@ -38,6 +40,7 @@ _OFFER_CODES: Final = (
     "total_mismatch",
     "unknown_currency",
     "amount_out_of_range",
+    "payment_method_unavailable",
     "too_busy",
 )
 

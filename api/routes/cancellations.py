@@ -28,10 +28,10 @@ from api.models import CancellationRequest
 from api.routes.bookings import decision, owned
 from api.routes.paths import BookingIdPath
 from api.services import Serve, Services
-from api.temporal import WorkflowGone, send_update, update_id_for, update_with_start
+from api.temporal import WorkflowGone, is_running, send_update, update_id_for, update_with_start
 from api.views import CancellationQuote, DecisionView
 from schema.bookings import TASK_QUEUE, Accepted, CancelRequest, workflow_id_for
-from schema.errors import Conflict, InvariantBroken
+from schema.errors import Conflict, InvalidRequest, InvariantBroken
 from schema.money import Money
 from schema.payments import (
     CANCELLATION_WORKFLOW,
@@ -41,12 +41,12 @@ from schema.payments import (
 )
 from schema.references import new_id
 from schema.search_attributes import BOOKING_STATE, OWNER
-from schema.states import CONFIRMED_STATES, BookingState
+from schema.states import CONFIRMED_STATES, BookingState, ItemState
 from store import payments, quotes
-from store.bookings import StoredBooking
 from store.clients import ApiClient
 from store.payments import StoredPayment
 from store.quotes import StoredQuote
+from store.records import StoredBooking
 
 router = APIRouter(prefix="/v1/bookings", tags=["cancellations"])
 
@@ -89,7 +89,7 @@ async def cancel(
         booking = await owned(services, client, booking_id)
         _check_cancellable(booking)
         if body.token is None:
-            return Answer(200, await _quote(services, booking), secret=True)
+            return Answer(200, await _quote(services, booking, _chosen(booking, body.item_nos)), secret=True)
         return await _execute(services, client, key, booking, body.token)
 
     return await once(services, client, request, key, work)
@@ -100,14 +100,26 @@ def _check_cancellable(booking: StoredBooking) -> None:
         raise Conflict(f"a booking that is {booking.state} cannot be cancelled", code="not_cancellable")
 
 
-async def _quote(services: Services, booking: StoredBooking) -> CancellationQuote:
+def _chosen(booking: StoredBooking, item_nos: list[int] | None) -> list[int] | None:
+    """The items that are to be cancelled; None for all that is confirmed, also where the client has named each."""
+    if item_nos is None:
+        return None
+    confirmed = {item.item_no for item in booking.items if item.state == ItemState.CONFIRMED}
+    if booking.state in _UNCONFIRMED:
+        raise Conflict("until it is confirmed, a booking can only be cancelled as a whole", code="not_cancellable")
+    if not confirmed.issuperset(item_nos):
+        raise InvalidRequest("only confirmed items of this booking can be cancelled", field="/item_nos")
+    return None if confirmed == set(item_nos) else sorted(set(item_nos))
+
+
+async def _quote(services: Services, booking: StoredBooking, item_nos: list[int] | None) -> CancellationQuote:
     if booking.state in _UNCONFIRMED:
         # Nothing was taken yet, so nothing is kept and nothing given back.
         nothing = Money.zero(booking.total.currency)
         lifetime = timedelta(seconds=services.settings.cancellation_quote_ttl_s)
         quoted = FeeQuote(fee=nothing, refund=nothing, expires_at=datetime.now(UTC) + lifetime)
     else:
-        operation = await _cancellation(services, booking)
+        operation = await _cancellation(services, booking, item_nos)
         # A fresh id each time: under an old one Temporal would answer the quote of a run that has ended. Within its life the
         # workflow gives the same fee to everyone who asks.
         quoted = await update_with_start(
@@ -120,20 +132,23 @@ async def _quote(services: Services, booking: StoredBooking) -> CancellationQuot
         fee=quoted.fee,
         refund=quoted.refund,
         expires_at=quoted.expires_at,
+        item_nos=item_nos,
     )
     async with services.database.transaction() as connection:
         await quotes.save(connection, token, quote)
     return CancellationQuote.of(quote, token)
 
 
-async def _cancellation(services: Services, booking: StoredBooking) -> WithStartWorkflowOperation[object, object]:
-    """One cancellation workflow for each version of a booking: a quote is for exactly what the booking was."""
+async def _cancellation(
+    services: Services, booking: StoredBooking, item_nos: list[int] | None
+) -> WithStartWorkflowOperation[object, object]:
+    """One cancellation workflow for each version of a booking and choice of items: a quote is for exactly what the booking was."""
     payment = await _captured_payment(services, booking)
-    plan = cancellation_plan(booking, payment, services.vendors, services.settings)
+    plan = cancellation_plan(booking, payment, services.vendors, services.settings, item_nos)
     return WithStartWorkflowOperation[object, object](
         CANCELLATION_WORKFLOW,
         plan,
-        id=cancellation_workflow_id_for(booking.booking_id, booking.version),
+        id=cancellation_workflow_id_for(booking.booking_id, booking.version, item_nos),
         task_queue=TASK_QUEUE,
         id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
         # A quote that ran out ends its workflow; the next question is a new run.
@@ -162,7 +177,8 @@ async def _execute(services: Services, client: ApiClient, key: str, booking: Sto
     if booking.state in _UNCONFIRMED:
         accepted = await _stop_saga(services, client, key, booking)
     else:
-        workflow_id = cancellation_workflow_id_for(booking.booking_id, quote.booking_version)
+        workflow_id = cancellation_workflow_id_for(booking.booking_id, quote.booking_version, quote.item_nos)
+        await _claim(services, quote, workflow_id)
         try:
             accepted = await send_update(
                 services.temporal,
@@ -174,9 +190,24 @@ async def _execute(services: Services, client: ApiClient, key: str, booking: Sto
                 result=Accepted,
             )
         except WorkflowGone:
+            async with services.database.transaction() as connection:
+                await quotes.give_up(connection, workflow_id)
             raise Conflict("the quote has run out; ask again", code="quote_invalid") from None
     # 202 in both cases: undoing goes on after the saga has changed its mind.
     return Answer(202, decision(booking, accepted).body)
+
+
+async def _claim(services: Services, quote: StoredQuote, workflow_id: str) -> None:
+    """Two quotes for one version, say for two items, must not both be carried out: the second one's fee is not known any more."""
+    async with services.database.transaction() as connection:
+        claimed_by = await quotes.claim(connection, quote.booking_id, quote.booking_version, workflow_id)
+    if claimed_by != workflow_id and not await is_running(services.temporal, claimed_by):
+        # Its quote ran out before it was carried out: whoever accepted it has died, or was told to ask again.
+        async with services.database.transaction() as connection:
+            await quotes.give_up(connection, claimed_by)
+            claimed_by = await quotes.claim(connection, quote.booking_id, quote.booking_version, workflow_id)
+    if claimed_by != workflow_id:
+        raise Conflict("another cancellation of the booking has begun; ask again", code="quote_invalid", field="/token")
 
 
 async def _valid_quote(services: Services, booking: StoredBooking, token: str) -> StoredQuote:

@@ -55,6 +55,7 @@ async def _next_action(services: Services, payment: StoredPayment, correlation_i
     except Exception as error:  # noqa: BLE001  # the payment's state is worth an answer without the provider
         _log.warning("provider_not_asked", provider=payment.provider, error=type(error).__name__)
         return {"next_action_unavailable": "the provider cannot be asked right now"}
-    if found.status != "action_required" or found.client_secret is None:
+    if found.status != "action_required" or (found.client_secret is None and found.approval_url is None):
         return {"next_action_unavailable": "the customer has acted; the booking will go on"}
-    return {"next_action": NextAction(provider=payment.provider, client_secret=found.client_secret)}
+    action = NextAction(provider=payment.provider, client_secret=found.client_secret, approval_url=found.approval_url)
+    return {"next_action": action}

@@ -10,6 +10,7 @@ import pytest
 import pytest_asyncio
 import structlog
 from fastapi import FastAPI
+from redis.asyncio import Redis
 from temporalio.client import Client
 from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker
@@ -21,9 +22,17 @@ from schema.settings import Settings
 from store import clients, offers
 from store.database import Database
 from tests.api.fakes import FakeVendors, offer_of
-from tests.api.stub_workflows import StubBookingWorkflow, StubCancellationWorkflow, StubSweepWorkflow
+from tests.api.stub_workflows import (
+    StubBookingWorkflow,
+    StubCancellationWorkflow,
+    StubReconciliationWorkflow,
+    StubSweepWorkflow,
+)
 
-SCOPES = ["bookings:read", "bookings:write", "searches:write", "payments:read", "ops:read", "ops:write"]
+SCOPES = [
+    *("bookings:read", "bookings:write", "searches:write", "payments:read"),
+    *("webhooks:read", "webhooks:write", "ops:read", "ops:write"),
+]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -62,7 +71,7 @@ async def temporal(temporal_address: str) -> AsyncIterator[Client]:
     worker = Worker(
         client,
         task_queue=TASK_QUEUE,
-        workflows=[StubBookingWorkflow, StubCancellationWorkflow, StubSweepWorkflow],
+        workflows=[StubBookingWorkflow, StubCancellationWorkflow, StubReconciliationWorkflow, StubSweepWorkflow],
         workflow_runner=UnsandboxedWorkflowRunner(),
     )
     async with worker:
@@ -72,6 +81,13 @@ async def temporal(temporal_address: str) -> AsyncIterator[Client]:
 @pytest.fixture
 def vendors() -> FakeVendors:
     return FakeVendors()
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def empty_cache(valkey_url: str) -> None:
+    """For tests that search: what another test has found shall not be found again."""
+    async with Redis.from_url(valkey_url) as redis:
+        await redis.flushdb()
 
 
 @dataclass(frozen=True)

@@ -24,6 +24,7 @@ from schema.payments import (
     FeeQuote,
     PaymentChanged,
 )
+from schema.reconciliation import RECONCILIATION_WORKFLOW, ReconciliationInput
 from schema.states import BookingState
 
 MOVED_AGAIN_MINOR = 111
@@ -147,3 +148,12 @@ class StubSweepWorkflow:
     @workflow.run
     async def run(self) -> None:
         return
+
+
+@workflow.defn(name=RECONCILIATION_WORKFLOW)
+class StubReconciliationWorkflow:
+    """The schedule starts it too; here it says who asked."""
+
+    @workflow.run
+    async def run(self, plan: ReconciliationInput | None = None) -> str:
+        return plan.started_by if plan else "schedule"

@@ -267,6 +267,17 @@ SEARCH_FAULTS: dict[str, tuple[dict[str, object], str, str]] = {
     "unknown currency": ({"currency": "ZZZ"}, "unknown_currency", "/currency"),
     "unknown kind": ({"kinds": ["train"]}, "invalid_request", "/kinds/0"),
     "unknown field": ({"children": 2}, "unknown_field", "/children"),
+    "unknown filter": ({"filters": {"with_a_pool": True}}, "unknown_filter", "/filters/with_a_pool"),
+    "a filter that is none": ({"filters": {"direct_only": "yes"}}, "invalid_request", "/filters/direct_only"),
+    "a price below zero": ({"filters": {"price_max_minor": -1}}, "amount_out_of_range", "/filters/price_max_minor"),
+    "unknown class of car": ({"filters": {"car_classes": ["tank"]}}, "invalid_request", "/filters/car_classes/0"),
+    "unknown order": ({"sort": "beauty"}, "invalid_request", "/sort"),
+    "unknown currency to show": ({"display_currency": "ZZZ"}, "unknown_currency", "/display_currency"),
+    "there too late": (
+        {"departure_date": str(trip_day(361).date()), "return_date": str(trip_day(362).date())},
+        "invalid_request",
+        "/departure_date",
+    ),
 }
 
 
@@ -323,7 +334,7 @@ QUERIES = {
     "/v1/bookings?cursor=abc": ("malformed_cursor", "cursor", 400),
     "/v1/bookings?cursor=WyIyMDI2LTAxLTAxVDAwOjAwOjAwWiIsIngiXQ==": ("malformed_cursor", "cursor", 400),
     "/v1/bookings?curser=abc": ("unknown_field", "curser", 422),
-    "/v1/ops/cases?include_resolved=perhaps": ("invalid_request", "include_resolved", 422),
+    "/v1/ops/cases?state=perhaps": ("invalid_request", "state", 422),
 }
 
 

@@ -63,7 +63,7 @@ async def test_a_resolved_case_is_closed(caller: Caller, case: ReviewCase, datab
     answer = await caller.post(f"/v1/ops/cases/{case.case_id}/resolution", DECISION)
     assert (answer.status_code, answer.json()["code"]) == (409, "case_not_open")
     assert case.case_id not in await _listed(caller)
-    assert (await _listed(caller, "?include_resolved=true"))[case.case_id]["resolution"]["note"] == "lost"
+    assert (await _listed(caller, "?state=all"))[case.case_id]["resolution"]["note"] == "lost"
 
 
 async def test_the_workflows_refusal_is_told(caller: Caller, case: ReviewCase) -> None:

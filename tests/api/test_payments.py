@@ -55,7 +55,11 @@ async def test_the_secret_comes_live_from_the_provider(
         client_secret=SECRET,
     )
     answer = await caller.get(f"/v1/payments/{payment_id}")
-    assert answer.json()["next_action"] == {"provider": "stripe", "client_secret": SECRET}
+    assert answer.json()["next_action"] == {
+        "provider": "stripe",
+        "client_secret": SECRET,
+        "approval_url": None,
+    }
     assert answer.headers["cache-control"] == "no-store"
 
 

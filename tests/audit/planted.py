@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
 
-from schema.references import booking_id_for
+from schema.references import booking_id_for, item_reference
 from store.audit import AuditedEvent
 from tests.audit.books import CANCELLED, CLIENT, EUR, FAILED, HAPPY, MOVING, NOW, STUCK, World, intent, order, pay, ref
 from workers.audit.evidence import VendorPayment, VendorReservation, WorkflowAnswer
@@ -122,6 +122,12 @@ def _a_supplier_has_a_reservation_of_nobody(world: World):
 @plant(4)
 def _a_supplier_has_a_reservation_without_our_reference(world: World):
     world.reservations.append(VendorReservation("duffel", "flight", "ord_stray", None, "held", 1, EUR, NOW))
+
+
+@plant(4)
+def _two_suppliers_have_the_same_item(world: World):
+    reference = item_reference(HAPPY, 1, 1)
+    world.reservations.append(VendorReservation("amadeus", "flight", "eJ1", reference, "confirmed", 20000, EUR, NOW))
 
 
 @plant(4)
@@ -303,7 +309,7 @@ def _the_price_in_our_books_is_not_the_suppliers(world: World):
     world.change("items", {"price_minor": 19999}, booking_id=HAPPY, item_no=1)
 
 
-@plant(12)
+@plant(12, 4)
 def _our_books_name_another_order(world: World):
     world.change("items", {"provider_reference": "ord_other"}, booking_id=HAPPY, item_no=1)
 

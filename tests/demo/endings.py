@@ -10,15 +10,18 @@ from sandbox.demo_client import (
     ItemSeen,
     PaymentNamed,
     PaymentSeen,
+    Replaced,
     VendorBooks,
     VendorPayment,
     VendorReservation,
 )
 from sandbox.demo_scenarios import SCENARIOS, Ending, KilledAt, Run, Scenario
+from sandbox.demo_searches import DOWN, SEARCHES, SLOW, SUPPLIERS, Arrival, SearchReport
 from schema.money import Money
 from schema.references import booking_id_for, item_reference, payment_id_for
 from schema.states import BookingState, ItemState, PaymentState
 
+SUPPLIER = "supplier"
 PRICES = {"flight": 30_000, "hotel": 20_000, "car": 10_000}
 START = datetime(2026, 6, 1, 12, 0, tzinfo=UTC)
 
@@ -40,6 +43,8 @@ def good(name: str) -> tuple[Run, Ending]:
     seen = sum(PRICES.values())
     asked = seen + 5_000 if name == "price-rise" else seen
     prices = {**PRICES, "flight": PRICES["flight"] + asked - seen}
+    swapped = [Replaced(supplier="another", price=euros(PRICES["flight"]), reason="sold_out")]
+    replaces = {"flight": swapped} if name == "failover" else {}
     run = Run(scenario, booking_id=booking_id, state=scenario.ends, seen_total=euros(seen), started_s=1.0, ended_s=3.5)
     booking = BookingSeen(
         booking_id=booking_id,
@@ -52,9 +57,11 @@ def good(name: str) -> tuple[Run, Ending]:
             ItemSeen(
                 item_no=number,
                 kind=kind,
+                supplier=SUPPLIER,
                 summary=kind,
                 state=ItemState.RELEASED if failed else ItemState.CONFIRMED,
                 price=euros(prices[kind]),
+                replaces=replaces.get(kind, []),
             )
             for number, kind in enumerate(PRICES, 1)
         ],
@@ -80,7 +87,14 @@ def good(name: str) -> tuple[Run, Ending]:
         events=[EventSeen(state=BookingState.PENDING, data={}, created_at=START)],
         books=VendorBooks(
             reservations=[
-                reservation(booking_id, kind, "cancelled" if failed else "confirmed", prices[kind]) for kind in kinds
+                reservation(
+                    booking_id,
+                    kind,
+                    "cancelled" if failed else "confirmed",
+                    prices[kind],
+                    generation=len(replaces.get(kind, [])),
+                )
+                for kind in kinds
             ],
             payments=[
                 VendorPayment(
@@ -107,12 +121,12 @@ def good(name: str) -> tuple[Run, Ending]:
     )
 
 
-def reservation(booking_id: str, kind: str, status: str, price_minor: int) -> VendorReservation:
+def reservation(booking_id: str, kind: str, status: str, price_minor: int, generation: int = 0) -> VendorReservation:
     return VendorReservation(
-        vendor="supplier",
+        vendor=SUPPLIER,
         kind=kind,
         object_id=f"order of {kind}",
-        metadata={"reference": item_reference(booking_id, list(PRICES).index(kind) + 1, 0)},
+        metadata={"reference": item_reference(booking_id, list(PRICES).index(kind) + 1, generation)},
         status=status,
         price_minor=price_minor,
         currency="EUR",
@@ -122,3 +136,24 @@ def reservation(booking_id: str, kind: str, status: str, price_minor: int) -> Ve
 def effect(kind: str, seconds: float) -> Effect:
     at = START + timedelta(seconds=seconds)
     return Effect(at=at, vendor="supplier", type=kind, object_id="1", amount_minor=None, currency=None)
+
+
+def arrived(name: str) -> list[Arrival]:
+    """A search as it must go."""
+    broken = {DOWN: "error", SLOW: "timeout"} if name == "degraded" else {}
+    order = sorted(SUPPLIERS, key=lambda supplier: (supplier == SLOW, supplier))
+    return [
+        Arrival(
+            supplier=supplier,
+            kind="flight",
+            outcome=broken.get(supplier, "cached" if name == "cached" else "ok"),
+            offers=0 if supplier in broken else 3,
+            after_s=0.1,
+        )
+        for supplier in order
+    ]
+
+
+def searched(name: str, arrivals: list[Arrival]) -> SearchReport:
+    search = next(search for search in SEARCHES if search.name == name)
+    return SearchReport(name=name, title=search.title, arrivals=arrivals, expectations=search.expected(arrivals))

@@ -14,12 +14,24 @@ from sandbox.demo_books import timeline_of
 from sandbox.demo_client import CaseSeen, DemoError, VendorReservation, until
 from sandbox.demo_report import DemoReport, InvariantReport, invariants_of, missed_by, report_of
 from sandbox.demo_scenarios import POLICY, SCENARIOS, Ending, KilledAt, Run, environment
+from sandbox.demo_searches import DOWN, SEARCHES, SLOW, Arrival
 from schema.settings import Settings
 from schema.states import BookingState
-from tests.demo.endings import PRICES, START, effect, euros, good, reservation, scenario_named
+from tests.demo.endings import (
+    PRICES,
+    START,
+    arrived,
+    effect,
+    euros,
+    good,
+    reservation,
+    scenario_named,
+    searched,
+)
 from workers.audit import AuditReport, Finding, Violation
 
 LOG = Path("worker.log")
+TOLD_OF = {"demo", "TravelHub", "stripe", "duffel", "expedia_rapid"}
 
 
 # ------------------------------------------------------------------ the whole of it
@@ -46,11 +58,18 @@ def test_the_demo_ends_well_and_tells_it_in_one_document(tmp_path):
         "answer-lost": ("CONFIRMED", "CONFIRMED", True),
         "worker-killed": ("CONFIRMED", "CONFIRMED", True),
         "price-rise": ("CONFIRMED", "CONFIRMED", True),
+        "failover": ("CONFIRMED", "CONFIRMED", True),
     }
+    assert [(one["name"], len(one["arrivals"]), one["ok"]) for one in report["searches"]] == [
+        ("live", 6, True),
+        ("cached", 6, True),
+        ("degraded", 6, True),
+    ]
     for one in report["scenarios"]:
         assert one["seconds"] > 0
         assert one["workflow_url"].endswith(f"/namespaces/default/workflows/booking-{one['booking_id']}")
-        assert {"demo", "TravelHub", "stripe", "duffel", "expedia_rapid"} == {line["who"] for line in one["timeline"]}
+        elsewhere = {"amadeus"} if one["name"] == "failover" else set()
+        assert {line["who"] for line in one["timeline"]} == {*TOLD_OF, *elsewhere}
         assert [line["seconds"] for line in one["timeline"]] == sorted(line["seconds"] for line in one["timeline"])
         assert one["vendors_books"]["payments"]
         assert all(line["agrees"] for line in one["books"])
@@ -74,13 +93,15 @@ def report_with(name: str | None = None, run: Run | None = None, ending: Ending 
         report_of(*(played[scenario.name] if scenario.name != name else (run, ending)), "http://ui")
         for scenario in SCENARIOS
     ]
-    return DemoReport(**{"scenarios": reports, "invariants": [invariant()], "seconds": 30, **changes})
+    searches = [searched(search.name, arrived(search.name)) for search in SEARCHES]
+    parts = {"searches": searches, "scenarios": reports, "invariants": [invariant()], "seconds": 30}
+    return DemoReport(**{**parts, **changes})
 
 
 def test_all_as_it_must_be_exits_0():
     report = report_with()
     assert report.exit_code == 0
-    assert report.conclusion == "All 5 scenarios ended as they must; 1 invariants hold."
+    assert report.conclusion == "All 3 searches and 6 scenarios ended as they must; 1 invariants hold."
     assert json.loads(report.as_json())["ok"] is True
 
 
@@ -104,6 +125,11 @@ def with_orders(ending: Ending, *more: VendorReservation, but: str | None = None
     """One more order; or another status or price of the order of kind `but`."""
     orders = [order.model_copy(update=changes) if order.kind == but else order for order in ending.books.reservations]
     return changed(ending, books=ending.books.model_copy(update={"reservations": [*orders, *more]}))
+
+
+def with_flight(ending: Ending, **changes) -> Ending:
+    items = [item.model_copy(update=changes) if item.kind == "flight" else item for item in ending.booking.items]
+    return with_booking(ending, items=items)
 
 
 def another(ending: Ending, kind: str, status: str) -> VendorReservation:
@@ -142,6 +168,23 @@ WRONG_ENDINGS = {
     "the fault never struck": (
         "answer-lost",
         lambda end: changed(end, fault=end.fault.model_copy(update={"fired": 0, "matched": 0})),
+    ),
+    "nothing was swapped": ("failover", lambda end: with_flight(end, replaces=[])),
+    "the refused supplier has it": (
+        "failover",
+        lambda end: with_flight(with_orders(end, but="flight", vendor="another"), supplier="another"),
+    ),
+    "both suppliers have it": ("failover", lambda end: with_orders(end, another(end, "flight", "cancelled"))),
+    "the swap was dearer": (
+        "failover",
+        lambda end: with_money(
+            with_orders(
+                with_flight(with_booking(end, total=euros(60_001), consent_limit=euros(60_001)), price=euros(30_001)),
+                but="flight",
+                price_minor=30_001,
+            ),
+            captured_minor=60_001,
+        ),
     ),
     "the fault is gone": ("worker-killed", lambda end: changed(end, fault=None)),
     "the hotel was asked twice": (
@@ -195,6 +238,35 @@ def test_a_run_that_proves_nothing_is_seen(what):
     assert [one.name for one in report.scenarios if not one.ok] == [name]
 
 
+def but(arrivals: list[Arrival], supplier: str, **changes) -> list[Arrival]:
+    return [one.model_copy(update=changes) if one.supplier == supplier else one for one in arrivals]
+
+
+WRONG_SEARCHES = {
+    "one never answers": ("live", lambda arrivals: arrivals[1:]),
+    "one fails": ("live", lambda arrivals: but(arrivals, "amadeus", outcome="error")),
+    "one has nothing": ("live", lambda arrivals: but(arrivals, "duffel", offers=0)),
+    "one is asked again": ("cached", lambda arrivals: but(arrivals, "avis", outcome="ok")),
+    "the one that is down answers": ("degraded", lambda arrivals: but(arrivals, DOWN, outcome="ok")),
+    "the slow one answers": ("degraded", lambda arrivals: but(arrivals, SLOW, outcome="ok")),
+    "the slow one holds up the others": ("degraded", lambda arrivals: [arrivals[-1], *arrivals[:-1]]),
+    "the broken ones take another with them": ("degraded", lambda arrivals: but(arrivals, "duffel", offers=0)),
+}
+
+
+@pytest.mark.parametrize("what", WRONG_SEARCHES)
+def test_a_wrong_search_is_seen(what):
+    name, spoil = WRONG_SEARCHES[what]
+    searches = [
+        searched(search.name, spoil(arrived(name)) if search.name == name else arrived(search.name))
+        for search in SEARCHES
+    ]
+    report = report_with(searches=searches)
+    assert report.exit_code == 1
+    assert [one.name for one in report.searches if not one.ok] == [name]
+    assert f"search {name}: " in report.conclusion
+
+
 def test_a_trip_that_was_never_booked_is_seen():
     report = report_with("confirmed", Run(scenario_named("confirmed"), problem="the API is away"), None)
     assert report.exit_code == 1
@@ -209,9 +281,10 @@ def test_a_trip_that_was_never_booked_is_seen():
         {"invariants": [invariant(), invariant(number=5, violations=["two effects"])]},
         {"invariants": [invariant(), invariant(number=5, not_checked="Temporal is away")]},
         {"scenarios": []},
+        {"searches": []},
         {"problem": "the stack: postgres does not get ready\nits log"},
     ],
-    ids=["nothing audited", "broken", "not checked", "nothing played", "no stack"],
+    ids=["nothing audited", "broken", "not checked", "nothing played", "nothing searched", "no stack"],
 )
 def test_anything_else_that_is_missing_or_wrong_is_seen(changes):
     report = report_with(**changes)
@@ -292,7 +365,7 @@ def test_the_timeline_is_one_of_all():
 
 
 def test_no_trip_is_addressed_by_another_ones_key():
-    keys = [scenario.key for scenario in SCENARIOS]
+    keys = [one.key for one in (*SCENARIOS, *SEARCHES)]
     assert [(one, other) for one in keys for other in keys if one in other and one is not other] == []
 
 
@@ -305,3 +378,4 @@ def test_the_stack_is_told_the_demos_policy(monkeypatch):
     settings = Settings.load()
     assert settings.saga == POLICY
     assert settings.vendor_timeout_s < POLICY.step_timeout_s
+    assert settings.search.supplier_timeout_s < 5

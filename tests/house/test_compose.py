@@ -83,7 +83,7 @@ def test_no_secret_has_a_value_in_the_file():
     for service in compose()["services"].values():
         for name, value in service.get("environment", {}).items():
             if secret.search(name) or name == "REDISCLI_AUTH":
-                assert re.fullmatch(r"\$\{[A-Z_]+:\?[^}]+\}", value), f"{name}: {value}"
+                assert re.fullmatch(r"\$\{[A-Z_]+(:\?[^}]+|-)\}", value), f"{name}: {value}"
 
 
 def test_the_example_names_each_required_variable_and_gives_none_a_value():

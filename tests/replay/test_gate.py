@@ -24,6 +24,8 @@ WAIT_POINTS = {
     "refund-waits-for-provider",
     "cancellation-done",
 }
+OF_THE_FIRST_RELEASE = {"booking-failed-when-the-provider-was-away", "booking-cancelled-while-it-was-recorded"}
+"""Made by code that neither waited for providers nor honoured a cancellation before the first holds; never recorded anew."""
 
 
 def history_of(path: Path) -> WorkflowHistory:
@@ -48,7 +50,7 @@ def test_a_history_stays_within_its_budget(path: Path) -> None:
 
 
 def test_every_wait_point_has_a_history() -> None:
-    assert {path.stem for path in HISTORIES} >= WAIT_POINTS
+    assert {path.stem for path in HISTORIES} >= WAIT_POINTS | OF_THE_FIRST_RELEASE
 
 
 async def test_a_history_of_other_code_is_caught() -> None:

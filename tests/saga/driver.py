@@ -20,7 +20,17 @@ from schema.payments import (
 from schema.states import CONFIRMED_STATES, BookingState, ItemState, PaymentState
 from store import cases, payments
 from tests.saga.harness import House, Trip
-from tests.saga.table import CAPTURE_ROUTE, CAR_ROUTE, CUTS, HTTP_FAULTS, REFUND, Case
+from tests.saga.table import (
+    CANNOT_BE_ASKED,
+    CAPTURE_ROUTE,
+    CAR_ROUTE,
+    CUTS,
+    HTTP_FAULTS,
+    PAYPAL_REFUND,
+    REFUND,
+    TRIPS,
+    Case,
+)
 from tests.saga.vendors import CutVendors
 
 LONGEST_S = 75
@@ -38,9 +48,21 @@ SCENARIOS: dict[str, list[dict[str, Any]]] = {
     "hotel_answer_lost": [
         {"vendor": "expedia_rapid", "method": "POST", "path": "/itineraries", "action": "drop_after"}
     ],
+    "paypal": [],
+    "paypal_approved": [],
+    "paypal_flight_refused": [{"vendor": "duffel", "method": "POST", "path": "/air/orders$", "action": "refuse"}],
+    "paypal_cancelled": [],
+    "paypal_refund_pending": [{**PAYPAL_REFUND, "action": "accept_later", "delay_s": 1}],
+    "others": [],
+    "liteapi_answer_lost": [{"vendor": "liteapi", "method": "POST", "path": "/rates/book$", "action": "drop_after"}],
+    "others_not_paid": [{**CAPTURE_ROUTE, "action": "refuse"}],
     "payment_answer_lost": [{**_AUTHORISE, "action": "server_error", "status": 500}],
 }
 """The faults that make a booking of the kind in question; the faults of a case come on top."""
+
+
+CANCELLED_LATER = ("cancelled", "refund_pending", "paypal_cancelled", "paypal_refund_pending")
+"""The traveller cancels what was confirmed."""
 
 
 @dataclass
@@ -58,7 +80,7 @@ class Ended:
 
 async def run_case(house: House, vendors: CutVendors, case: Case) -> Ended:
     """From the stored booking to a final or confirmed one, whatever is in between. Raises TimeoutError when it hangs."""
-    trip = await house.prepare(hold=case.scenario != "instant")
+    trip = await house.prepare(**TRIPS.get(case.scenario, {}))
     for place, fault in case.faults:
         if fault in CUTS:
             vendors.plan(trip.correlation_id, place.vendor, place.method, CUTS[fault])  # type: ignore[arg-type]
@@ -72,7 +94,7 @@ async def run_case(house: House, vendors: CutVendors, case: Case) -> Ended:
         await people.until_done(handle)
     handles: list[WorkflowHandle[Any, Any]] = [handle]
     stored = await house.stored(trip.booking_id)
-    if case.scenario in ("cancelled", "refund_pending") and stored.state == BookingState.CONFIRMED:
+    if case.scenario in CANCELLED_LATER and stored.state == BookingState.CONFIRMED:
         async with asyncio.timeout(LONGEST_S):
             handles.append(await people.cancel_for_the_fee())
         stored = await house.stored(trip.booking_id)
@@ -141,6 +163,9 @@ class People:
                 if payment.state == PaymentState.ACTION_REQUIRED
             ]
         for payment in waiting:
+            if payment.provider == "paypal":
+                await self._house.sandbox.post(f"/_sandbox/paypal/orders/{payment.provider_reference}/approve")
+                continue
             path = f"/_sandbox/stripe/payment_intents/{payment.provider_reference}/authenticate"
             await self._house.sandbox.post(path, json={"succeed": True})
 
@@ -153,18 +178,21 @@ class People:
         for case in opened:
             self.asked = True
             books = await self._house.books(self._trip.booking_id)
-            cars = [
-                entry for entry in books["reservations"] if entry["kind"] == "car" and entry["status"] == "confirmed"
-            ]
-            car_effects = [effect for effect in case.effects if effect.vendor == "duffel_cars"]
-            action, reference = ("confirmed_at_vendor", cars[0]["object_id"]) if cars else ("settled_by_hand", None)
-            if not car_effects:
-                action, reference = "retry", None
+            unaskable = [effect for effect in case.effects if effect.vendor in CANNOT_BE_ASKED]
+            action, reference = "retry", None
+            if unaskable:
+                kind = CANNOT_BE_ASKED[unaskable[0].vendor]
+                there = [
+                    entry for entry in books["reservations"] if entry["kind"] == kind and entry["status"] == "confirmed"
+                ]
+                action, reference = (
+                    ("confirmed_at_vendor", there[0]["object_id"]) if there else ("settled_by_hand", None)
+                )
             resolution = Resolution.model_validate(
                 {
                     "case_id": case.case_id,
                     "action": action,
-                    "reference": car_effects[0].reference if car_effects else None,
+                    "reference": unaskable[0].reference if unaskable else None,
                     "provider_reference": reference,
                     "operator": "test",
                     "note": "looked it up at the supplier",

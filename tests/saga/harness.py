@@ -16,16 +16,17 @@ from activities.admission import booking_input, start_booking
 from gateways.ports import Vendors
 from gateways.registry import build_vendors
 from sandbox.stack import Stack, running_stack
-from schema.bookings import TASK_QUEUE, BookingInput, BookingResult, SagaPolicy, workflow_id_for
+from schema.bookings import TASK_QUEUE, BookingInput, BookingResult, SagaPolicy, Substitution, workflow_id_for
 from schema.money import Money, total
-from schema.offers import SearchRequest
+from schema.offers import FoundOffer, SearchRequest
 from schema.references import booking_id_for, item_reference, new_id
 from schema.settings import Settings
 from schema.travellers import Traveller
 from store import bookings, offers
-from store.bookings import NewBooking, NewItem, StoredBooking
 from store.clients import ensure_client
 from store.database import Database
+from store.records import NewBooking, NewItem, StoredBooking
+from store.valkey import Valkey
 from workers.interceptors import ObservedActivities
 from workers.main import workflow_runner
 from workers.temporal import temporal_connection
@@ -35,6 +36,8 @@ FAST = SagaPolicy(
     consent_timeout_s=8,
     payment_action_timeout_s=6,
     payment_poll_s=1,
+    provider_pause_s=0.2,
+    provider_patience_s=2,
     freshness_s=300,
     hold_margin_s=0.5,
     step_timeout_s=6,
@@ -42,10 +45,13 @@ FAST = SagaPolicy(
     retry_initial_s=0.05,
     find_out_margin_s=1.5,
     undo_budget_s=8,
+    capture_patience_s=20,
     refund_poll_s=0.5,
     refund_timeout_s=8,
 )
 """Every wait of the saga in seconds instead of minutes or days; nothing else differs from production."""
+SUPPLIERS = ("duffel", "expedia_rapid", "duffel_cars")
+"""Whom a trip is booked from unless a test says otherwise: one of each kind."""
 CLOCK_SCALE = 0.01
 """The vendors' look-up lags, minutes in reality."""
 
@@ -81,6 +87,7 @@ class House:
 
     settings: Settings
     database: Database
+    valkey: Valkey
     vendors: Vendors
     client: Client
     sandbox: httpx.AsyncClient
@@ -96,7 +103,7 @@ class House:
             self.client,
             task_queue=TASK_QUEUE,
             workflows=WORKFLOWS,
-            activities=all_activities(self.settings, self.database, vendors or self.vendors, self.client),
+            activities=all_activities(self.settings, self.database, self.valkey, vendors or self.vendors, self.client),
             workflow_runner=workflow_runner(self.settings),
             **{**defaults, **options},
         ) as worker:
@@ -116,13 +123,20 @@ class House:
         self,
         *,
         kinds: tuple[str, ...] = ("flight", "hotel", "car"),
+        suppliers: tuple[str, ...] = SUPPLIERS,
         payment_method: str = "pm_card_visa",
+        payment_provider: str = "stripe",
+        backup: tuple[str, str] | None = None,
         optional: tuple[str, ...] = (),
         tolerance_percent: int = 0,
         hold: bool = True,
+        like: str | None = None,
+        dearer: bool = False,
+        substitution: Substitution = "never",
         policy: SagaPolicy | None = None,
     ) -> Trip:
-        """Finds offers and stores a booking of them, as the API does."""
+        """Finds offers and stores a booking of them, as the API does. `like`: only such as this supplier also has, for no more
+        (or only for more)."""
         self.counter += 1
         start = datetime.now(UTC).date() + timedelta(days=30)
         correlation_id = f"case-{self.counter}-{new_id('x')[-10:]}"
@@ -133,12 +147,14 @@ class House:
             *(
                 supplier.search(request, correlation_id)
                 for supplier in self.vendors.suppliers()
-                if supplier.kind in kinds
+                if supplier.kind in kinds and supplier.code in suppliers
             )
         )
         chosen = []
         for options in found:
             wanted = [option for option in options if option.offer.holdable == hold or option.offer.kind == "car"]
+            if like is not None:
+                wanted = equal_offers(wanted, await self.vendors.supplier(like).search(request, correlation_id), dearer)
             chosen.append(wanted[0])
         booking_id = booking_id_for(self.client_id, correlation_id)
         price = total((option.offer.price for option in chosen), "EUR")
@@ -155,15 +171,20 @@ class House:
                     client_reference=item_reference(booking_id, number, 0),
                     offer=option.offer,
                     supplier_state=option.supplier_state,
+                    version=option.version,
+                    search_request=request,
                     required=option.offer.kind not in optional,
                 )
                 for number, option in enumerate(chosen, 1)
             ],
             travellers=[traveller()],
             payment_method=payment_method,
-            payment_provider="stripe",
+            payment_provider=payment_provider,
+            backup_payment_provider=backup[0] if backup else None,
+            backup_payment_method=backup[1] if backup else None,
             total=price,
             consent_limit=limit,
+            substitution=substitution,
         )
         async with self.database.transaction() as connection:
             for entry in chosen:
@@ -186,6 +207,19 @@ class House:
         return booking
 
 
+def equal_offers(mine: list[FoundOffer], theirs: list[FoundOffer], dearer: bool) -> list[FoundOffer]:
+    """Those that the other supplier has too, at its best price for no more, or only for more."""
+    best: dict[str, int] = {}
+    for found in theirs:
+        key, price_minor = found.offer.equal_key(), found.offer.price.amount_minor
+        if not any(
+            found.offer.refundable < option.offer.refundable for option in mine if option.offer.equal_key() == key
+        ):
+            best[key] = min(price_minor, best.get(key, price_minor))
+    shared = [option for option in mine if option.offer.equal_key() in best]
+    return [option for option in shared if (best[option.offer.equal_key()] > option.offer.price.amount_minor) == dearer]
+
+
 @asynccontextmanager
 async def running_house(data: Path, workers: int = 0) -> AsyncGenerator[House]:
     """Real PostgreSQL, Valkey, Temporal and the sandbox; workers as processes of their own, or by default from the tests."""
@@ -196,17 +230,20 @@ async def running_house(data: Path, workers: int = 0) -> AsyncGenerator[House]:
         **waits,
         "TRAVELHUB_VENDOR_CLOCK_SCALE": str(CLOCK_SCALE),
         "TRAVELHUB_VENDOR_TIMEOUT_S": "5",
+        "TRAVELHUB_OUTBOUND__CIRCUIT_MIN_CALLS": "1000000",  # here vendors fail more often than any circuit would bear
         "TRAVELHUB_WORKER_STICKY_TIMEOUT_S": "1",
     }
     async with running_stack(data, workers=workers, api=False, environment=environment) as stack:
         settings = stack.settings()
         database = Database(str(settings.database_url), 20)
+        valkey = Valkey(str(settings.valkey_url))
         vendors = build_vendors(settings)
         client = await temporal_connection(settings)
         async with httpx.AsyncClient(base_url=str(settings.sandbox_url), timeout=10) as sandbox:
             client_id = await ensure_client(database, name="saga-tests", scopes=[], token=new_id("token"))
             try:
-                yield House(settings, database, vendors, client, sandbox, client_id, stack)
+                yield House(settings, database, valkey, vendors, client, sandbox, client_id, stack)
             finally:
                 await vendors.aclose()
+                await valkey.aclose()
                 await database.aclose()

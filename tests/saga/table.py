@@ -9,6 +9,12 @@ STRIPE = "stripe"
 DUFFEL = "duffel"
 CARS = "duffel_cars"
 RAPID = "expedia_rapid"
+AMADEUS = "amadeus"
+LITEAPI = "liteapi"
+AVIS = "avis"
+PAYPAL = "paypal"
+CANNOT_BE_ASKED = {CARS: "car", AVIS: "car", AMADEUS: "flight"}
+"""Suppliers without a look-up by our reference, and what they sell: an operator finds out."""
 
 
 @dataclass(frozen=True)
@@ -73,6 +79,44 @@ CANCELLATION = [
     Place("look_at_refund", STRIPE, "get_refund", _route(STRIPE, "GET", "/refunds/"), "refund_pending"),
 ]
 
+ORDER = _route(PAYPAL, "POST", "/v2/checkout/orders$")
+AUTHORISE_ORDER = _route(PAYPAL, "POST", "/authorize$")
+PAYPAL_REFUND = _route(PAYPAL, "POST", "/v2/payments/captures/.*/refund$")
+BOOK_AVIS = _route(AVIS, "POST", "/cars/reservation/v2$")
+BY_PAYPAL = [
+    Place("order", PAYPAL, "authorise", ORDER, "paypal", creates=True),
+    Place("authorise_order", PAYPAL, "authorise", AUTHORISE_ORDER, "paypal", creates=True),
+    Place("capture_order", PAYPAL, "capture", _route(PAYPAL, "POST", "/authorizations/.*/capture$"), "paypal"),
+    Place("look_at_order", PAYPAL, "get", _route(PAYPAL, "GET", "/v2/checkout/orders/"), "paypal_approved"),
+    Place("void_order", PAYPAL, "void", _route(PAYPAL, "POST", "/authorizations/.*/void$"), "paypal_flight_refused"),
+    Place("refund_order", PAYPAL, "refund", PAYPAL_REFUND, "paypal_cancelled", creates=True),
+    Place("look_at_order_refund", PAYPAL, "get_refund", _route(PAYPAL, "GET", "/refunds/"), "paypal_refund_pending"),
+]
+BY_OTHERS = [
+    Place("book_amadeus", AMADEUS, "book", _route(AMADEUS, "POST", "/booking/flight-orders$"), "others", creates=True),
+    Place("book_liteapi", LITEAPI, "book", _route(LITEAPI, "POST", "/rates/book$"), "others", creates=True),
+    Place("book_avis", AVIS, "book", BOOK_AVIS, "others", creates=True),
+    Place("find_out_liteapi", LITEAPI, "find", _route(LITEAPI, "GET", "/bookings"), "liteapi_answer_lost"),
+    Place("cancel_amadeus", AMADEUS, "cancel", _route(AMADEUS, "DELETE", "/flight-orders/"), "others_not_paid"),
+    Place("cancel_liteapi", LITEAPI, "cancel", _route(LITEAPI, "PUT", "/bookings/"), "others_not_paid"),
+    Place("cancel_avis", AVIS, "cancel", _route(AVIS, "PUT", "/cars/reservation/v2$"), "others_not_paid"),
+]
+
+_PAYPAL_TRIP: dict[str, Any] = {"kinds": ("flight",), "payment_provider": PAYPAL, "payment_method": "vault:8kk8451t"}
+_OTHERS_TRIP: dict[str, Any] = {"suppliers": (AMADEUS, LITEAPI, AVIS), "hold": False}
+TRIPS: dict[str, dict[str, Any]] = {
+    "instant": {"hold": False},
+    "paypal": _PAYPAL_TRIP,
+    "paypal_approved": {**_PAYPAL_TRIP, "payment_method": "paypal"},
+    "paypal_flight_refused": _PAYPAL_TRIP,
+    "paypal_cancelled": _PAYPAL_TRIP,
+    "paypal_refund_pending": _PAYPAL_TRIP,
+    "others": _OTHERS_TRIP,
+    "liteapi_answer_lost": _OTHERS_TRIP,
+    "others_not_paid": _OTHERS_TRIP,
+}
+"""What is booked and how it is paid, where a scenario wants something special; see House.prepare."""
+
 HTTP_FAULTS: dict[str, dict[str, Any]] = {
     "A1_request_lost": {"action": "drop_before"},
     "A2_answer_lost": {"action": "drop_after"},
@@ -103,7 +147,7 @@ class Case:
 
 def all_cases() -> list[Case]:
     """Every place with every fault alone, and every pair of faults inside one compensation."""
-    places = [*FORWARD, *READS, *UNDO, *CANCELLATION]
+    places = [*FORWARD, *READS, *UNDO, *CANCELLATION, *BY_PAYPAL, *BY_OTHERS]
     cases = [Case(scenario) for scenario in sorted({place.scenario for place in places})]
     for place, fault in product(places, [*HTTP_FAULTS, *CUTS]):
         if fault in CUTS and place.name.startswith("price_"):

@@ -6,8 +6,9 @@ import pytest
 
 from activities.sweeping import Sweeping, SweepInput
 from schema.offers import FoundOffer
+from schema.references import payment_id_for
 from schema.states import BookingState
-from store import inbox, offers
+from store import inbox, offers, payments
 from store.inbox import InboxMessage
 from tests.saga.harness import House
 
@@ -15,7 +16,7 @@ pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(120
 
 
 def sweeping(house: House) -> Sweeping:
-    return Sweeping(house.database, house.vendors, house.client, house.settings.saga)
+    return Sweeping(house.database, house.valkey, house.vendors, house.client, house.settings.saga)
 
 
 async def test_a_stored_booking_without_a_workflow_is_started_once(house: House) -> None:
@@ -49,14 +50,17 @@ def _moments() -> tuple[datetime, datetime]:
 
 
 async def test_a_webhook_nobody_handled_is_handed_over(house: House) -> None:
+    trip = await house.prepare(kinds=("hotel",))
+    payment_id = payment_id_for(trip.booking_id, 0)
     message = InboxMessage(
         vendor="stripe",
         event_id="evt_nobody_handled",
         type="payment_intent.succeeded",
-        booking_id=None,
-        payment_id=None,
+        booking_id=trip.booking_id,
+        payment_id=payment_id,
     )
     async with house.database.transaction() as connection:
+        await payments.ensure(connection, payment_id, trip.booking_id, 0, "stripe", "EUR")
         assert await inbox.receive(connection, message)
         assert await inbox.receive(connection, message), "not handled yet: a second delivery must not be swallowed"
     await sweeping(house).sweep_admissions(SweepInput(older_than_s=0))

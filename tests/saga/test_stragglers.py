@@ -7,7 +7,9 @@ import pytest
 from temporalio.exceptions import ApplicationError
 from temporalio.testing import ActivityEnvironment
 
+from activities.found_offers import FoundOffers
 from activities.payments import Payments
+from activities.releasing import Releasing
 from activities.reservations import Reservations
 from activities.undoing import Undoing
 from schema.bookings import ItemStep, Undone
@@ -17,6 +19,10 @@ from schema.references import payment_id_for
 from tests.saga.harness import House, Trip
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+
+def reservations_of(house: House) -> Reservations:
+    return Reservations(house.database, house.vendors, FoundOffers(house.database, house.valkey))
 
 
 async def run(activity: Callable[[Any], Awaitable[Any]], argument: object) -> Any:
@@ -37,7 +43,7 @@ def step_of(trip: Trip, kind: str) -> ItemStep:
 @pytest.mark.parametrize(("kind", "step"), [("flight", "hold"), ("hotel", "hold"), ("flight", "book"), ("car", "book")])
 async def test_nothing_is_reserved_after_its_undo(house: House, kind: str, step: str) -> None:
     trip = await house.prepare()
-    reservations = Reservations(house.database, house.vendors)
+    reservations = reservations_of(house)
     undone = await run(Undoing(house.database, house.vendors).undo_item, step_of(trip, kind))
     assert isinstance(undone.result, Undone), "nobody had called yet"
     late = await run(getattr(reservations, step), step_of(trip, kind))
@@ -50,7 +56,10 @@ async def test_what_the_supplier_shows_as_pending_is_not_taken_for_absent(house:
     trip = await house.prepare(hold=False)
     booking = {"vendor": "expedia_rapid", "method": "POST", "path": "/itineraries"}
     await house.fault(contains=trip.correlation_id, **booking, action="accept_later", delay_s=60)
-    booked = await run(Reservations(house.database, house.vendors).book, step_of(trip, "hotel"))
+    booked = await run(
+        reservations_of(house).book,
+        step_of(trip, "hotel"),
+    )
     assert isinstance(booked.outcome, Unknown)
     with pytest.raises(ApplicationError) as caught:
         await run(Undoing(house.database, house.vendors).undo_item, step_of(trip, "hotel"))
@@ -67,7 +76,9 @@ async def test_no_money_is_reserved_after_its_undo(house: House) -> None:
         "correlation_id": trip.correlation_id,
         "retry_initial_s": 0.05,
     }
-    assert (await run(payments.undo_payment, UndoPayment.model_validate(common))).kind == "voided"
+    assert (
+        await run(Releasing(house.database, house.vendors).undo_payment, UndoPayment.model_validate(common))
+    ).kind == "voided"
     late = await run(payments.authorise, PaymentStep.model_validate({**common, "amount": trip.plan.consent.total}))
     assert isinstance(late.outcome, Rejected)
     assert await house.ledger(trip.booking_id) == []

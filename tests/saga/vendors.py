@@ -37,6 +37,13 @@ class CutVendors:
     def payments(self, code: str) -> Any:
         return _Cut(self, code, self._real.payments(code))
 
+    def notifying(self, code: str) -> Any:
+        return self._real.notifying(code)
+
+    @property
+    def traffic(self) -> Any:
+        return self._real.traffic
+
     async def aclose(self) -> None:
         await self._real.aclose()
 

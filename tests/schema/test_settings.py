@@ -45,3 +45,11 @@ def test_secrets_are_masked(monkeypatch: pytest.MonkeyPatch) -> None:
         "hidden-password", ""
     )  # the database's URL is never logged; see schema/settings.py
     assert "hidden-" not in shown
+
+
+def test_an_empty_optional_secret_is_none(monkeypatch: pytest.MonkeyPatch):
+    """A compose file hands on what is not set as an empty text; as a webhook's secret it would let everybody in."""
+    for name, value in {**GOOD, "TRAVELHUB_DUFFEL_WEBHOOK_SECRET": "", "TRAVELHUB_PAYPAL_CLIENT_ID": ""}.items():
+        monkeypatch.setenv(name, value)
+    settings = Settings.load()
+    assert (settings.duffel_webhook_secret, settings.paypal_client_id) == (None, None)

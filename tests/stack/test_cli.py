@@ -36,7 +36,8 @@ def test_help_does_not_load_the_house():
     assert loaded.stdout.strip() == ""
     shown = _travelhub("--help")
     assert shown.returncode == 0
-    for command in ("up", "down", "status", "api", "worker", "migrate", "sandbox", "bootstrap", "demo", "audit"):
+    commands = ("up", "down", "status", "api", "worker", "relay", "migrate", "sandbox", "bootstrap", "demo", "audit")
+    for command in (*commands, "suppliers", "cases", "dead-letters"):
         assert f" {command} " in shown.stdout
 
 

@@ -6,7 +6,7 @@ from schema.money import Money
 from schema.offers import CarOffer, HotelOffer
 from schema.references import item_reference
 from schema.travellers import Traveller
-from store.bookings import NewBooking, NewItem
+from store.records import NewBooking, NewItem
 
 
 def _money(minor: int) -> Money:

@@ -1,0 +1,1 @@
+"""The relay: events leave the outbox, in order, whatever dies on the way."""
