@@ -124,11 +124,12 @@ async def outcomes(
     house: House, request: pytest.FixtureRequest, capfd_disabled: Callable[[str], None]
 ) -> AsyncGenerator[dict[str, Outcome]]:
     """Runs the selected points side by side, then audits them together."""
-    points: list[Point] = [
-        item.callspec.params["point"]
+    parameters = [
+        item.callspec.params.get("point")
         for item in request.session.items
-        if isinstance(item, pytest.Function) and hasattr(item, "callspec") and "point" in item.callspec.params
+        if isinstance(item, pytest.Function) and hasattr(item, "callspec")
     ]
+    points = [point for point in parameters if isinstance(point, Point)]
     interceptor = CancelAt(house.client)
     places = asyncio.Semaphore(16)
     ended: dict[str, Ended] = {}

@@ -37,10 +37,14 @@ async def cancel(house: House, trip: Trip, item_nos: list[int] | None) -> tuple[
     booking = await house.stored(trip.booking_id)
     async with house.database.read() as connection:
         (payment,) = await payments.of_booking(connection, trip.booking_id)
+    workflow_id = cancellation_workflow_id_for(trip.booking_id, booking.version, item_nos)
+    async with house.database.transaction() as connection:
+        # Without the claim, reconciliation would take an unfinished cancellation for one whose workflow is lost.
+        assert await quotes.claim(connection, trip.booking_id, booking.version, workflow_id) == workflow_id
     handle = await house.client.start_workflow(
         CANCELLATION_WORKFLOW,
         cancellation_plan(booking, payment, house.vendors, house.settings, item_nos),
-        id=cancellation_workflow_id_for(trip.booking_id, booking.version, item_nos),
+        id=workflow_id,
         task_queue=TASK_QUEUE,
         result_type=CancellationResult,
     )

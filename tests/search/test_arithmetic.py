@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 import pytest
+from structlog.stdlib import get_logger
 from structlog.testing import capture_logs
 
 from gateways.ports import Supplier
@@ -157,7 +158,9 @@ def test_the_least_used_copies_make_room() -> None:
     assert copies.find(_key("d"), NOW) is None
 
 
-def test_ages_fall_into_buckets_and_old_ones_are_told_once() -> None:
+def test_ages_fall_into_buckets_and_old_ones_are_told_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    # A fresh logger: the module's own may have been bound for good by whoever configured logging before.
+    monkeypatch.setattr("search.ages._log", get_logger("search.ages"))
     ages = Ages()
     now = datetime.now(UTC)
     with capture_logs() as lines:
