@@ -101,7 +101,8 @@ class BookingWorkflow:
             # Either nobody can say whether it was reserved, or it is too little: let go of it and ask with a new key.
             await self._let_go(self.payment)
             if isinstance(outcome, Unknown) and self.plan.policy.provider_patience_s > 0:
-                await ways.after(Rejected(code=UNREACHABLE, message=outcome.reason))
+                certain = not self.compensation.may_still_appear(self.payment)
+                await ways.after(Rejected(code=UNREACHABLE, message=outcome.reason), certain=certain)
         raise SagaFailed("vendor_unavailable", "the payment provider could not reserve the money")
 
     async def _reserve_and_confirm(self) -> None:

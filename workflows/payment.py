@@ -225,11 +225,14 @@ class WaysToPay:
         self._pauses = 0
         self._away_since = None
 
-    async def after(self, outcome: Rejected) -> None:
-        """Switches to the second method, or waits for a provider that is away. Raises SagaFailed when neither is left."""
+    async def after(self, outcome: Rejected, *, certain: bool = True) -> None:
+        """Switches to the second method, or waits for a provider that is away. Raises SagaFailed when neither is left.
+
+        `certain`: nothing of this try can appear any more; while it can, the other method would reserve the money twice.
+        """
         away = outcome.code in (UNREACHABLE, CIRCUIT_OPEN)
         switch = outcome.code == CIRCUIT_OPEN or self._pauses >= _PAUSES_BEFORE_SWITCH if away else _declined(outcome)
-        if switch and len(self._ways) > 1:
+        if switch and certain and len(self._ways) > 1:
             del self._ways[0]
             self.reached()
         elif not away:

@@ -131,3 +131,18 @@ async def test_the_second_method_is_tried_after_the_first_had_no_effect(at_work:
     assert [(payment.provider, payment.state) for payment in found[-1:]] == [("paypal", PaymentState.CAPTURED)]
     assert all(payment.captured.amount_minor == 0 for payment in found[:-1])
     assert await violations(house, trip) == []
+
+
+async def test_the_second_method_is_not_tried_while_the_first_may_still_have_an_effect(at_work: House):
+    """Stripe answers nothing and shows nothing: its call may still be on its way."""
+    house = at_work
+    policy = house.settings.saga.model_copy(
+        update={"provider_pause_s": 0.1, "provider_patience_s": 60, "max_payments": 4}
+    )
+    trip = await house.prepare(kinds=("flight",), backup=("paypal", "vault:8kk8451t"), policy=policy)
+    lost = {"vendor": "stripe", "method": "POST", "path": "/payment_intents$", "action": "drop_before", "times": None}
+    await house.fault(**lost, contains=trip.correlation_id)
+    assert (await (await house.start(trip)).result()).state == BookingState.FAILED
+    assert {payment.provider for payment in await stored_payments(house, trip)} == {"stripe"}
+    assert (await house.books(trip.booking_id))["payments"] == []
+    assert await violations(house, trip) == []
