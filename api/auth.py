@@ -20,6 +20,10 @@ Scope = Literal[
     "payments:read",
     "webhooks:read",
     "webhooks:write",
+    "itineraries:read",
+    "itineraries:write",
+    "me:read",
+    "me:write",
     "ops:read",
     "ops:write",
 ]

@@ -9,9 +9,12 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Generic, Literal, Protocol, TypeVar, runtime_checkable
 
+from gateways.flight_ports import FlightStatusSource
+from gateways.notice_ports import NoticeSender
 from gateways.traffic import Traffic
 from schema.model import Message
 from schema.money import Money
+from schema.notifications import Channel
 from schema.offers import FoundOffer, Kind, SearchRequest, Version
 from schema.outcomes import Capabilities, Outcome, PaymentOutcome
 from schema.travellers import Traveller
@@ -333,6 +336,14 @@ class Vendors(Protocol):
 
     def notifying(self, code: str) -> Notifying:
         """Raises KeyError for a supplier that tells nothing by itself."""
+        ...
+
+    def notice_sender(self, channel: Channel) -> NoticeSender | None:
+        """None where the settings have no credentials for any."""
+        ...
+
+    def flight_status(self) -> FlightStatusSource | None:
+        """None where nobody can be asked: then flights are only heard of by webhook."""
         ...
 
     @property

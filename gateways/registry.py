@@ -8,10 +8,13 @@ import httpx
 from pydantic import HttpUrl
 
 from gateways import airports, amadeus, avis, duffel, duffel_cars, duffel_notices, liteapi, paypal, rapid, stripe
+from gateways.flight_ports import FlightStatusSource
 from gateways.http import VendorHttp
+from gateways.notice_ports import NoticeSender
 from gateways.parts import Parts
 from gateways.ports import Notifying, PaymentProvider, Supplier, Vendors
 from gateways.traffic import Traffic, Unbounded
+from schema.notifications import Channel
 from schema.offers import Kind
 from schema.settings import Settings, variable_of
 
@@ -62,6 +65,13 @@ NOTIFYING: Final[tuple[Callable[[Parts], Notifying], ...]] = (duffel_notices.bui
 """Who tells of changes by itself: whose webhooks are taken at /v1/webhooks/{supplier}."""
 
 
+SENDERS: Final[tuple[Callable[[Parts], NoticeSender | None], ...]] = ()
+"""One for each channel. None where the settings have no credentials for it."""
+
+FLIGHT_STATUS: Final[tuple[Callable[[Parts], FlightStatusSource | None], ...]] = ()
+"""Who can be asked how a flight stands; the first with credentials is."""
+
+
 class VendorRegistry:
     """The port `Vendors`."""
 
@@ -70,15 +80,25 @@ class VendorRegistry:
         suppliers: list[Supplier],
         payments: list[PaymentProvider],
         notifying: list[Notifying],
+        senders: list[NoticeSender],
+        flight_status: FlightStatusSource | None,
         https: list[VendorHttp],
         traffic: Traffic,
     ) -> None:
         """Owns `https` and closes them."""
+        self._senders: dict[Channel, NoticeSender] = {sender.channel: sender for sender in senders}
+        self._flight_status = flight_status
         self._suppliers = {supplier.code: supplier for supplier in suppliers}
         self._payments = {provider.code: provider for provider in payments}
         self._notifying = {supplier.code: supplier for supplier in notifying}
         self._https = https
         self._traffic = traffic
+
+    def notice_sender(self, channel: Channel) -> NoticeSender | None:
+        return self._senders.get(channel)
+
+    def flight_status(self) -> FlightStatusSource | None:
+        return self._flight_status
 
     @property
     def traffic(self) -> Traffic:
@@ -110,4 +130,8 @@ def build_vendors(settings: Settings, traffic: Traffic | None = None) -> Vendors
     ]
     payments: list[PaymentProvider] = [provider for build in PAYMENTS if (provider := build(parts)) is not None]
     notifying: list[Notifying] = [build(parts) for build in NOTIFYING]
-    return VendorRegistry(suppliers, payments, notifying, list(parts.https.values()), parts.traffic)
+    senders: list[NoticeSender] = [sender for build in SENDERS if (sender := build(parts)) is not None]
+    statuses = (status for build in FLIGHT_STATUS if (status := build(parts)) is not None)
+    return VendorRegistry(
+        suppliers, payments, notifying, senders, next(statuses, None), list(parts.https.values()), parts.traffic
+    )

@@ -36,6 +36,7 @@ MAX_WORKERS: Final = 8
 _CLIENT_SCOPES: Final = [
     *("bookings:read", "bookings:write", "searches:write", "payments:read"),
     *("webhooks:read", "webhooks:write"),
+    *("itineraries:read", "itineraries:write", "me:read", "me:write"),
 ]
 _OPERATOR_SCOPES: Final = ["ops:read", "ops:write"]
 _LEFTOVER_TIMEOUT_S: Final = 10

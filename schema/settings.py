@@ -7,8 +7,11 @@ from pydantic import Field, HttpUrl, PostgresDsn, RedisDsn, SecretStr, Validatio
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from schema.bookings import NewSagaPolicy
+from schema.disruptions import DisruptionPolicy
+from schema.flights import FlightPolicy
 from schema.model import Message
 from schema.money import CurrencyCode
+from schema.notifications import RetryLadder
 from schema.reconciliation import ReconciliationPolicy
 from schema.searches import SearchPolicy
 
@@ -74,6 +77,8 @@ class DeskSettings(Message):
 _OPTIONAL_CREDENTIALS = (
     *("duffel_webhook_secret", "amadeus_client_id", "amadeus_client_secret", "liteapi_api_key"),
     *("avis_client_id", "avis_client_secret", "paypal_client_id", "paypal_client_secret", "paypal_webhook_id"),
+    *("sendgrid_api_key", "sendgrid_webhook_public_key", "twilio_account_sid", "twilio_auth_token", "twilio_from"),
+    *("fcm_project_id", "fcm_service_account", "link_secret"),
 )
 
 
@@ -139,6 +144,26 @@ class Settings(BaseSettings):
     """PayPal's id of our subscription; without it, its webhooks are refused."""
     paypal_return_url: HttpUrl = HttpUrl("http://127.0.0.1:8000/")
     """Where the payer comes back to, whether the payment was approved or not."""
+    sendgrid_url: HttpUrl = HttpUrl("https://api.sendgrid.com")
+    sendgrid_api_key: SecretStr | None = None
+    """A channel without credentials is not used; the same for the next two vendors."""
+    sendgrid_webhook_public_key: str | None = None
+    """Base64 of the DER that SendGrid shows; without it, its events are refused."""
+    sendgrid_from: str = "trips@travelhub.example"
+    twilio_url: HttpUrl = HttpUrl("https://api.twilio.com")
+    twilio_account_sid: str | None = None
+    twilio_auth_token: SecretStr | None = None
+    twilio_from: str | None = None
+    """The number that messages come from, E.164."""
+    fcm_url: HttpUrl = HttpUrl("https://fcm.googleapis.com")
+    fcm_token_url: HttpUrl = HttpUrl("https://oauth2.googleapis.com/token")
+    fcm_project_id: str | None = None
+    fcm_service_account: SecretStr | None = None
+    """The JSON of a service account's key, as Google hands it out."""
+    public_url: HttpUrl = HttpUrl("http://127.0.0.1:8000/")
+    """Where vendors' receipts and travellers' links reach this API from outside."""
+    link_secret: SecretStr | None = None
+    """Signs the links of trip pages; without it there are no trip pages."""
     sandbox_url: HttpUrl | None = None
     """Set on the embedded stack only: where the vendor sandbox and its books are."""
     vendor_timeout_s: Annotated[float, Field(gt=0)] = 90
@@ -154,6 +179,9 @@ class Settings(BaseSettings):
     saga: NewSagaPolicy = NewSagaPolicy()
     search: SearchPolicy = SearchPolicy()
     reconciliation: ReconciliationPolicy = ReconciliationPolicy()
+    flights: FlightPolicy = FlightPolicy()
+    disruption: DisruptionPolicy = DisruptionPolicy()
+    notification: RetryLadder = RetryLadder()
     price_tolerance_max_percent: Annotated[int, Field(ge=0, le=5)] = 5
     offer_ttl_s: Annotated[float, Field(gt=0)] = 1800
     cancellation_quote_ttl_s: Annotated[float, Field(gt=0)] = 900

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 
 from schema.offers import FlightOffer, FlightSegment
-from search import places
+from schema.zones import zone_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,4 +45,4 @@ def arrival(segment: FlightSegment) -> datetime:
 
 
 def _moment(local: datetime, airport: str) -> datetime:
-    return local.replace(tzinfo=places.zone_of(airport) or UTC)
+    return local.replace(tzinfo=zone_of(airport) or UTC)

@@ -3,11 +3,11 @@
 from functools import cache
 from itertools import product
 from typing import Final
-from zoneinfo import ZoneInfo
 
 import airportsdata
 
 from schema.searches import TripSearch
+from schema.zones import zones
 
 MAX_PAIRS: Final = 4
 """Of airports in one search: each pair is a query of its own to every supplier of flights."""
@@ -15,7 +15,7 @@ MAX_PAIRS: Final = 4
 
 def is_known(code: str) -> bool:
     """Whether it is the IATA code of an airport, or of a city with several."""
-    return code in _zones() or code in _cities()
+    return code in zones() or code in _cities()
 
 
 def pairs(trip: TripSearch) -> list[tuple[str, str]]:
@@ -27,7 +27,7 @@ def pairs(trip: TripSearch) -> list[tuple[str, str]]:
 
 def airports(code: str, *, nearby: bool) -> list[str]:
     """A city's airports; an airport itself, followed by the others of its city if these are wanted."""
-    if code not in _zones():
+    if code not in zones():
         return list(_cities().get(code, ()))
     if not nearby:
         return [code]
@@ -35,32 +35,15 @@ def airports(code: str, *, nearby: bool) -> list[str]:
     return [code, *sorted(others - {code})]
 
 
-def zone_of(airport: str) -> ZoneInfo | None:
-    """Its time zone; None for an airport we have never heard of."""
-    name = _zones().get(airport)
-    return None if name is None else _zone(name)
-
-
 def load() -> None:
     """Reads the tables now (60 ms), so that no search has to wait for it."""
-    _zones()
+    zones()
     _cities()
-
-
-@cache
-def _zones() -> dict[str, str]:
-    """Of every airport; the rest of the table is let go."""
-    return {code: airport["tz"] for code, airport in airportsdata.load("IATA").items()}
 
 
 @cache
 def _cities() -> dict[str, tuple[str, ...]]:
     """IATA's metropolitan areas. The table knows no distances and no sizes, so "nearby" means "of the same city"."""
-    known = _zones()
+    known = zones()
     cities = airportsdata.load_iata_macs()
     return {code: tuple(airport for airport in city["airports"] if airport in known) for code, city in cities.items()}
-
-
-@cache
-def _zone(name: str) -> ZoneInfo:
-    return ZoneInfo(name)

@@ -333,8 +333,10 @@ _ENTRIES = select(
     ledger_entries.c.booking_id,
     ledger_entries.c.payment_id,
 ).order_by(ledger_entries.c.id)
-_EVENTS = select(events.c.booking_id, events.c.version, events.c.state, events.c.data).order_by(
-    events.c.booking_id, events.c.version
+_EVENTS = (
+    select(events.c.booking_id, events.c.version, events.c.state, events.c.data)
+    .where(events.c.stream == "booking")
+    .order_by(events.c.booking_id, events.c.version)
 )
 _CASES = select(
     review_cases.c.id,

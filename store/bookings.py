@@ -2,6 +2,7 @@
 
 import base64
 from datetime import datetime
+from typing import Final
 
 from pydantic import AwareDatetime, TypeAdapter, ValidationError
 from sqlalchemy import bindparam, func, insert, select, tuple_, update
@@ -26,6 +27,8 @@ from store.records import (
     stored_item,
 )
 
+STREAM: Final = "booking"
+"""Of the events that tell of a booking's states."""
 TRAVELLERS: TypeAdapter[list[Traveller]] = TypeAdapter(list[Traveller])
 _CURSOR: TypeAdapter[tuple[AwareDatetime, BookingId]] = TypeAdapter(tuple[AwareDatetime, BookingId])
 
@@ -136,7 +139,9 @@ async def record(connection: AsyncConnection, change: StateChange) -> bool:
 
 async def _check_same(connection: AsyncConnection, change: StateChange) -> None:
     recorded = await connection.scalar(
-        select(events.c.state).where(events.c.booking_id == change.booking_id, events.c.version == change.version)
+        select(events.c.state).where(
+            events.c.booking_id == change.booking_id, events.c.stream == STREAM, events.c.version == change.version
+        )
     )
     if recorded != change.state:
         raise InvariantBroken(
@@ -210,7 +215,7 @@ def _read_cursor(cursor: str) -> tuple[datetime, str]:
 async def events_of(connection: AsyncConnection, booking_id: str, after_version: int = -1) -> list[StoredEvent]:
     rows = await connection.execute(
         select(events)
-        .where(events.c.booking_id == booking_id, events.c.version > after_version)
+        .where(events.c.booking_id == booking_id, events.c.stream == STREAM, events.c.version > after_version)
         .order_by(events.c.version)
     )
     return [

@@ -1,7 +1,7 @@
 """The stream of events in Valkey, for whoever follows bookings as they change. It may be lost; the books have every event.
 
-Each event is added once, and those of a booking in order, whoever adds them and however often: the script remembers for a day
-how far each booking has come. A relay that stalled, lost its lock and woke up can add nothing that is old.
+Each event is added once, and those of one stream of a booking in order, whoever adds them and however often: the script remembers
+for a day how far each of these has come. A relay that stalled, lost its lock and woke up can add nothing that is old.
 """
 
 from collections.abc import Sequence
@@ -43,7 +43,7 @@ class EventStream:
 
     async def add(self, events: Sequence[OutboxEvent]) -> bool:
         """Adds those that are not in the stream yet. False when Valkey is away: some of them may be there, all can be added again."""
-        keys = [STREAM, *(f"{STREAM}:seen:{event.booking_id}" for event in events)]
+        keys = [STREAM, *(f"{STREAM}:seen:{event.ordered_by}" for event in events)]
         fields = [field for event in events for field in _fields(event)]
         arguments = [self._length, _SEEN_TTL_S, *fields]
         added = await self._valkey.attempt("add_events", lambda _: self._script(keys=keys, args=arguments))

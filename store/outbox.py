@@ -60,11 +60,17 @@ class OutboxEvent(Message):
     id: int
     client_id: str
     booking_id: str
+    stream: str
     version: int
     type: str
     state: str
     data: dict[str, object]
     created_at: datetime
+
+    @property
+    def ordered_by(self) -> str:
+        """What its version counts: the states of a booking, or the revisions of what came of it."""
+        return self.booking_id if self.stream == "booking" else f"{self.booking_id}:{self.stream}"
 
 
 class Outbox:

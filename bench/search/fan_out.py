@@ -55,7 +55,7 @@ async def cost_by_number(house: House, trips: Trips, searches: int) -> dict[int,
             for _ in range(searches):
                 wish = Wish(client_id, trips.another().model_copy(update={"kinds": ["hotel"]}), b"", new_id("bench"))
                 suppliers = await _made_up(house, wish, number)
-                vendors = VendorRegistry(suppliers, [], [], [], Unbounded())
+                vendors = VendorRegistry(suppliers, [], [], [], None, [], Unbounded())
                 async with open_search(database, valkey, vendors, settings.search) as room:
                     spent_ms.append(await _search_ms(room, wish))
             # The cheapest: whatever else the process did meanwhile only adds.

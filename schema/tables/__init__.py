@@ -16,6 +16,8 @@ from schema.tables.desk import dead_letters, desk_actions, inbox, review_cases
 from schema.tables.money import ledger_entries, payments, refunds
 from schema.tables.reconciliation import reconciliation_findings, reconciliation_runs, reconciliation_watermarks
 from schema.tables.searching import offers, search_entries, searches
+from schema.tables.telling import notifications, preferences, push_devices
+from schema.tables.travelling import disruptions, feed_heads, flights, itineraries, itinerary_segments
 from schema.tables.webhooks import webhook_deliveries, webhook_endpoints
 
 __all__ = [
@@ -28,13 +30,21 @@ __all__ = [
     "cancellation_quotes",
     "dead_letters",
     "desk_actions",
+    "disruptions",
     "events",
+    "feed_heads",
+    "flights",
     "idempotency_keys",
     "inbox",
+    "itineraries",
+    "itinerary_segments",
     "ledger_entries",
     "metadata",
+    "notifications",
     "offers",
     "payments",
+    "preferences",
+    "push_devices",
     "reconciliation_findings",
     "reconciliation_runs",
     "reconciliation_watermarks",

@@ -39,6 +39,7 @@ bookings = Table(
     Column("backup_payment_provider", Text),
     Column("correlation_id", Text, nullable=False),
     Column("substitution", Text, nullable=False, server_default="never"),
+    Column("itinerary_id", Text),
     moment("workflow_started_at"),
     now("created_at"),
     now("updated_at"),
@@ -140,17 +141,26 @@ events = Table(
     Column("id", BigInteger, Identity(always=True), primary_key=True),
     Column("client_id", Text, nullable=False),
     Column("booking_id", Text, ForeignKey("bookings.id"), nullable=False),
+    Column("stream", Text, nullable=False, server_default="booking"),
     Column("version", Integer, nullable=False),
     Column("type", Text, nullable=False),
     Column("state", Text, nullable=False),
     json("data"),
     now("created_at"),
     moment("published_at"),
-    UniqueConstraint("booking_id", "version"),
+    moment("follow_up_at"),
+    Column("feed_sequence", BigInteger),
+    UniqueConstraint("booking_id", "stream", "version"),
     Index("ix_events_unpublished", "id", postgresql_where=text("published_at IS NULL")),
+    Index("ix_events_follow_up_at", "follow_up_at", postgresql_where=text("follow_up_at IS NOT NULL")),
+    Index(
+        "ix_events_feed", "client_id", "feed_sequence", unique=True, postgresql_where=text("feed_sequence IS NOT NULL")
+    ),
 )
-"""The outbox: one event per recorded state, written in its transaction. `published_at`: when it was in the stream and handed out to
-the client's webhook endpoints."""
+"""The outbox: one event per recorded state, written in its transaction. `stream`: `booking` for its states, `itinerary` for what
+becomes of the trip, `notice:...` for what the live feed shows. `published_at`: when it was in the stream and handed out to the
+client's webhook endpoints. `follow_up_at`: when what follows from it is due (again); NULL: nothing, or it is done.
+`feed_sequence`: its number in the client's live feed, given when it is published."""
 
 cancellation_quotes = Table(
     "cancellation_quotes",

@@ -215,5 +215,11 @@ class FakeVendors:
     def notifying(self, code: str) -> Notifying:
         raise KeyError(code)
 
+    def notice_sender(self, channel: str) -> None:
+        return None
+
+    def flight_status(self) -> None:
+        return None
+
     async def aclose(self) -> None:
         self.closed = True

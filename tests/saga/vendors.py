@@ -40,6 +40,12 @@ class CutVendors:
     def notifying(self, code: str) -> Any:
         return self._real.notifying(code)
 
+    def notice_sender(self, channel: Any) -> Any:
+        return self._real.notice_sender(channel)
+
+    def flight_status(self) -> Any:
+        return self._real.flight_status()
+
     @property
     def traffic(self) -> Any:
         return self._real.traffic
