@@ -10,7 +10,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import sqlite3
-from collections.abc import Awaitable, Callable, Iterator
+from collections import defaultdict
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from hashlib import blake2b
@@ -75,6 +76,34 @@ class Ledger:
                 yield body
 
 
+class Shelf:
+    """All documents of a kind, and at which place of `documents` each is: they lie there in the order they were first put."""
+
+    def __init__(self) -> None:
+        self._documents: list[JsonObject] = []
+        self._places: dict[str, int] = {}
+
+    @property
+    def documents(self) -> Sequence[JsonObject]:
+        """The oldest first. Not a copy: do not put while iterating."""
+        return self._documents
+
+    def place(self, object_id: str) -> int | None:
+        return self._places.get(object_id)
+
+    def get(self, object_id: str) -> JsonObject | None:
+        place = self._places.get(object_id)
+        return None if place is None else self._documents[place]
+
+    def put(self, object_id: str, document: JsonObject) -> None:
+        """A new one lies behind all others, a changed one where it was."""
+        place = self._places.setdefault(object_id, len(self._documents))
+        if place == len(self._documents):
+            self._documents.append(document)
+        else:
+            self._documents[place] = document
+
+
 class _Storage:
     """The SQLite copy of a world. Survives the death of the process, not that of the machine (synchronous=off)."""
 
@@ -130,7 +159,7 @@ class World:
         self.seed = seed
         self.settings = settings or WorldSettings()
         self.ledger = Ledger()
-        self._documents: dict[tuple[str, str], dict[str, JsonObject]] = {}
+        self._shelves: defaultdict[tuple[str, str], Shelf] = defaultdict(Shelf)
         self._issued: dict[str, int] = {}
         self._changed: dict[tuple[str, str, str], JsonObject] = {}
         self._new_effects: list[tuple[int, str, bytes]] = []
@@ -145,21 +174,25 @@ class World:
 
     def put(self, vendor: str, kind: str, object_id: str, document: JsonObject) -> None:
         """Keep a document, new or changed. Change one only together with a `put`: that is what writes it through."""
-        self._documents.setdefault((vendor, kind), {})[object_id] = document
+        self._shelves[vendor, kind].put(object_id, document)
         if self._storage:
             self._changed[vendor, kind, object_id] = document
 
     def get(self, vendor: str, kind: str, object_id: str) -> JsonObject | None:
         """The document itself, not a copy."""
-        return self._documents.get((vendor, kind), {}).get(object_id)
+        return self._shelves[vendor, kind].get(object_id)
 
     def all(self, vendor: str, kind: str) -> list[JsonObject]:
         """All documents of a kind, in the order they were first put."""
-        return list(self._documents.get((vendor, kind), {}).values())
+        return list(self._shelves[vendor, kind].documents)
 
     def newest(self, vendor: str, kind: str) -> Iterator[JsonObject]:
         """All documents of a kind, the last put first, without copying them; do not put while iterating."""
-        return reversed(self._documents.get((vendor, kind), {}).values())
+        return reversed(self._shelves[vendor, kind].documents)
+
+    def shelf(self, vendor: str, kind: str) -> Shelf:
+        """The same in the order they were first put, to begin at any place; only `put` of the world adds to it."""
+        return self._shelves[vendor, kind]
 
     # ------------------------------------------------------------------------------------------- ids, dice, time
 
@@ -255,7 +288,7 @@ class World:
     def reset(self) -> None:
         """Forget documents, ledger and timers."""
         self._cancel_timers()
-        self._documents.clear()
+        self._shelves.clear()
         self._changed.clear()
         self._new_effects.clear()
         self.ledger = Ledger()
@@ -281,7 +314,7 @@ class World:
             return
         for vendor, kind, object_id, body in self._storage.documents():
             document = cast(JsonObject, orjson.loads(body))
-            self._documents.setdefault((vendor, kind), {})[object_id] = document
+            self._shelves[vendor, kind].put(object_id, document)
         for vendor, body in self._storage.ledger():
             self.ledger.append(vendor, body)
         self._issued = self._storage.issued_ids()

@@ -4,7 +4,7 @@ the published contract (API 2026-05-27.dahlia), with real idempotency and signed
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final, TypeAlias, cast
@@ -34,7 +34,7 @@ from sandbox.vendors.stripe_wire import (
     json_response,
     missing,
 )
-from sandbox.world import JsonObject, World
+from sandbox.world import JsonObject, Shelf, World
 
 __all__ = ["PREFIX", "VENDOR", "books", "claim_key", "control_routes", "fault_response", "remember_fault", "routes"]
 
@@ -144,9 +144,12 @@ class _Api:
     def list_intents(self, call: Call) -> JsonObject:
         parameters = checked(call.form, {**LIST_PARAMETERS, "customer": "string"})
         customer = parameters.text("customer")
-        rows = cast("Iterable[Intent]", self.world.newest(VENDOR, "payment_intent"))
         expand = [name.removeprefix("data.") for name in parameters.strings("expand")]
-        found = page(parameters, (row for row in rows if customer is None or row["customer"] == customer))
+
+        def wanted(row: Intent) -> bool:
+            return customer is None or row["customer"] == customer
+
+        found = page(parameters, self.world.shelf(VENDOR, "payment_intent"), wanted)
         return _list("/v1/payment_intents", [self._shown(row, expand) for row in found.rows], more=found.more)
 
     # ------------------------------------------------------------------------------------- charges and refunds
@@ -180,10 +183,16 @@ class _Api:
         intent_id = parameters.text("payment_intent")
         charge_id = parameters.text("charge")
         if intent_id is not None:
-            rows: Iterable[Refund] = reversed(self.refunds.of_intent(self.payments.intent(intent_id, "payment_intent")))
+            shelf = Shelf()
+            for refund in self.refunds.of_intent(self.payments.intent(intent_id, "payment_intent")):
+                shelf.put(refund["id"], cast(JsonObject, cast(object, refund)))
         else:
-            rows = cast("Iterable[Refund]", self.world.newest(VENDOR, "refund"))
-        found = page(parameters, (row for row in rows if charge_id is None or row["charge"] == charge_id))
+            shelf = self.world.shelf(VENDOR, "refund")
+
+        def wanted(row: Refund) -> bool:
+            return charge_id is None or row["charge"] == charge_id
+
+        found = page(parameters, shelf, wanted)
         return _list("/v1/refunds", [refund_document(row) for row in found.rows], more=found.more)
 
     def read_dispute(self, call: Call) -> JsonObject:
@@ -193,14 +202,13 @@ class _Api:
     def list_disputes(self, call: Call) -> JsonObject:
         parameters = checked(call.form, {**LIST_PARAMETERS, "payment_intent": "string", "charge": "string"})
         intent_id, charge_id = parameters.text("payment_intent"), parameters.text("charge")
-        rows = cast("Iterable[Dispute]", self.world.newest(VENDOR, "dispute"))
-        wanted = (
-            row
-            for row in rows
-            if row["payment_intent"] == (intent_id or row["payment_intent"])
-            and row["charge"] == (charge_id or row["charge"])
-        )
-        found = page(parameters, wanted)
+
+        def wanted(row: Dispute) -> bool:
+            return row["payment_intent"] == (intent_id or row["payment_intent"]) and row["charge"] == (
+                charge_id or row["charge"]
+            )
+
+        found = page(parameters, self.world.shelf(VENDOR, "dispute"), wanted)
         return _list("/v1/disputes", [dispute_document(row) for row in found.rows], more=found.more)
 
     # -------------------------------------------------------------------------------------------------- events
@@ -215,8 +223,11 @@ class _Api:
         parameters = checked(call.form, {**LIST_PARAMETERS, "type": "string", "types": "list"})
         one = parameters.text("type")
         types = {one} if one else set(parameters.strings("types"))
-        rows = cast("Iterable[Event]", self.world.newest(VENDOR, "event"))
-        found = page(parameters, (row for row in rows if not types or row["type"] in types))
+
+        def wanted(row: Event) -> bool:
+            return not types or row["type"] in types
+
+        found = page(parameters, self.world.shelf(VENDOR, "event"), wanted)
         documents = [cast(JsonObject, orjson.loads(row["body"])) for row in found.rows]
         return _list("/v1/events", documents, more=found.more)
 

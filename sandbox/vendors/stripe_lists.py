@@ -1,14 +1,14 @@
-"""Stripe's lists: newest first, by cursor, within a range of creation."""
+"""Stripe's lists: newest first, by cursor, within a range of creation. A page costs the same wherever it begins."""
 
 from __future__ import annotations
 
-import operator
-from collections.abc import Callable, Iterable
-from functools import partial
-from itertools import dropwhile, islice, takewhile
-from typing import Final, Generic, NamedTuple, TypedDict, TypeVar
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Iterable, Sequence
+from itertools import islice
+from typing import Final, Generic, NamedTuple, TypedDict, TypeVar, cast
 
 from sandbox.vendors.stripe_wire import Kind, Parameters, invalid
+from sandbox.world import Shelf
 
 LIST_PARAMETERS: Final[dict[str, Kind]] = {
     "created": "any",
@@ -38,46 +38,52 @@ class Page(NamedTuple, Generic[Row]):
     more: bool
 
 
-def page(parameters: Parameters, rows: Iterable[Row]) -> Page[Row]:
-    """The page of `rows` (given newest first) that the request asks for."""
+def page(parameters: Parameters, shelf: Shelf, wanted: Callable[[Row], bool]) -> Page[Row]:
+    """The page that the request asks for, of what lies on the shelf in the order of its creation and is wanted."""
     limit = parameters.integer("limit")
     limit = _LIMIT_DEFAULT if limit is None else limit
     if not 1 <= limit <= _LIMIT_MAX:
         raise invalid(f"The limit must be between 1 and {_LIMIT_MAX}", param="limit", code="parameter_invalid_integer")
-    bounds = _bounds(parameters)
-    in_range = (row for row in rows if all(holds(row["created"]) for holds in bounds))
-    after = parameters.text("starting_after")
-    before = parameters.text("ending_before")
+    rows = cast("Sequence[Row]", shelf.documents)
+    places = _within(parameters, rows)
+    after, before = parameters.text("starting_after"), parameters.text("ending_before")
     if before is not None:
-        newer = list(takewhile(lambda row: row["id"] != before, in_range))
-        return Page(newer[-limit:], len(newer) > limit)
+        place = shelf.place(before)
+        newer = range(0) if place is None else places[max(0, place + 1 - places.start) :]
+        found = _first(rows, newer, wanted, limit + 1)
+        return Page(found[limit - 1 :: -1], len(found) > limit)
     if after is not None:
-        in_range = islice(dropwhile(lambda row: row["id"] != after, in_range), 1, None)
-    found = list(islice(in_range, limit + 1))
+        place = shelf.place(after)
+        places = range(0) if place is None else places[: max(0, place - places.start)]
+    found = _first(rows, reversed(places), wanted, limit + 1)
     return Page(found[:limit], len(found) > limit)
 
 
-_COMPARISONS: Final[dict[str, Callable[[int, int], bool]]] = {
-    "gt": operator.gt,
-    "gte": operator.ge,
-    "lt": operator.lt,
-    "lte": operator.le,
-}
+def _first(rows: Sequence[Row], places: Iterable[int], wanted: Callable[[Row], bool], count: int) -> list[Row]:
+    return list(islice((row for row in map(rows.__getitem__, places) if wanted(row)), count))
 
 
-def _bounds(parameters: Parameters) -> list[Callable[[int], bool]]:
-    """`created=<time>` or `created[gte]=<time>` and its like, as conditions."""
+def _within(parameters: Parameters, rows: Sequence[Listed]) -> range:
+    """The places of rows that `created=<time>`, or `created[gte]=<time>` and its like, leave."""
+    first, end = 0, len(rows)
     asked = parameters.mapping("created") or {"": parameters.text("created") or ""}
-    conditions: list[Callable[[int], bool]] = []
     for name, value in asked.items():
         if value == "":
             continue
-        if not isinstance(value, str) or not value.isdecimal() or name not in ("", *_COMPARISONS):
+        if not isinstance(value, str) or not value.isdecimal() or name not in ("", "gt", "gte", "lt", "lte"):
             raise invalid(f"Invalid created: {name} {value}", param="created")
-        compare = _COMPARISONS.get(name, operator.eq)
-        conditions.append(partial(_holds, compare, int(value)))
-    return conditions
+        since = bisect_left(rows, int(value), key=_created)
+        later = bisect_right(rows, int(value), key=_created)
+        if name in ("", "gte"):
+            first = max(first, since)
+        if name == "gt":
+            first = max(first, later)
+        if name in ("", "lte"):
+            end = min(end, later)
+        if name == "lt":
+            end = min(end, since)
+    return range(first, max(first, end))
 
 
-def _holds(compare: Callable[[int, int], bool], bound: int, created: int) -> bool:
-    return compare(created, bound)
+def _created(row: Listed) -> int:
+    return row["created"]
