@@ -1,5 +1,5 @@
 """The net under the API: what it stored but could not hand over before it died, or while Temporal or a supplier was away; what nobody
-will ever ask for; and the offers nobody can book any more."""
+will ever ask for; the offers nobody can book any more; and deliveries nobody looks at any more."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -12,7 +12,8 @@ from activities.handing_over import STRANGE, Away, HandingOver
 from gateways.ports import Vendors
 from schema.bookings import SagaPolicy
 from schema.model import Message
-from store import bookings, dead_letters, inbox, offers
+from schema.settings import RelaySettings
+from store import bookings, dead_letters, deliveries, inbox, offers
 from store.database import Database
 from store.search_cache import KEPT
 from store.valkey import Valkey
@@ -27,6 +28,9 @@ _ALERT_ABOVE = 10
 """Dead letters. A few are a morning's work; more are a fault of ours or of a vendor's."""
 _OFFERS_KEPT = timedelta(days=1)
 """After they have expired: long enough to say `offer_expired` instead of `unknown_offer`. Bookings keep their own copy."""
+_PRUNED_AT_ONCE = 1000
+_PRUNED_IN_ONE_SWEEP = 20_000
+"""More than a busy hour makes between two sweeps; a backlog is worked off over several."""
 
 
 class SweepInput(Message):
@@ -38,18 +42,26 @@ class SweepResult(Message):
     started: int
     webhooks_handled: int
     offers_forgotten: int = 0
+    deliveries_forgotten: int = 0
     dead_letters: int = 0
     """Those that wait for an operator."""
 
 
 class Sweeping:
     def __init__(
-        self, database: Database, valkey: Valkey, vendors: Vendors, client: Client, policy: SagaPolicy
+        self,
+        database: Database,
+        valkey: Valkey,
+        vendors: Vendors,
+        client: Client,
+        policy: SagaPolicy,
+        relay: RelaySettings,
     ) -> None:
         self._database = database
         self._vendors = vendors
         self._client = client
         self._policy = policy
+        self._deliveries_kept = timedelta(seconds=relay.deliveries_kept_s)
         self._handing_over = HandingOver(database, valkey, vendors, client)
 
     @activity.defn
@@ -63,7 +75,13 @@ class Sweeping:
         waiting = await self._bury(now)
         async with self._database.read() as connection:
             forgotten = await offers.drop_expired(connection, before - _OFFERS_KEPT)
-        return SweepResult(started=started, webhooks_handled=handled, offers_forgotten=forgotten, dead_letters=waiting)
+        return SweepResult(
+            started=started,
+            webhooks_handled=handled,
+            offers_forgotten=forgotten,
+            deliveries_forgotten=await self._prune(now - self._deliveries_kept),
+            dead_letters=waiting,
+        )
 
     async def _start_bookings(self, before: datetime) -> int:
         async with self._database.read() as connection:
@@ -126,3 +144,14 @@ class Sweeping:
         if waiting > _ALERT_ABOVE:
             _log.warning("dead_letters_waiting", count=waiting)
         return waiting
+
+    async def _prune(self, before: datetime) -> int:
+        """Deliveries that were over before the moment; in small transactions, so that the relay never waits long for one."""
+        forgotten = 0
+        while forgotten < _PRUNED_IN_ONE_SWEEP:
+            async with self._database.transaction() as connection:
+                batch = await deliveries.prune(connection, before, _PRUNED_AT_ONCE)
+            forgotten += batch
+            if batch < _PRUNED_AT_ONCE:
+                break
+        return forgotten

@@ -59,6 +59,8 @@ class RelaySettings(Message):
     """Before the second attempt, the third and so on; the last one holds from then on."""
     give_up_after_s: Annotated[float, Field(gt=0)] = 86_400
     """After its first attempt a delivery is tried for so long. An endpoint where all have failed for so long is disabled."""
+    deliveries_kept_s: Annotated[float, Field(gt=0)] = 30 * 86_400
+    """A delivery that is done or given up can be seen, and asked for again, for so long after its last attempt."""
 
 
 class DeskSettings(Message):

@@ -56,6 +56,13 @@ _RECORD = (
         next_attempt_at=func.now() + bindparam("pause", type_=Interval),
     )
 )
+# An array and not a join, so that the batch is chosen once.
+_PRUNE = text("""
+DELETE FROM webhook_deliveries WHERE id = ANY(ARRAY(
+  SELECT id FROM webhook_deliveries WHERE state <> 'pending' AND next_attempt_at < :before
+  ORDER BY next_attempt_at LIMIT :at_most FOR UPDATE SKIP LOCKED
+))
+""")
 
 
 class DueDelivery(Message):
@@ -148,6 +155,11 @@ async def again(
     if row is not None:
         return _stored(row)
     return "unknown" if await connection.scalar(select(deliveries.c.id).where(*of_endpoint)) is None else "pending"
+
+
+async def prune(connection: AsyncConnection, before: datetime, at_most: int) -> int:
+    """Forgets deliveries that were done or given up and not due since the moment, the oldest first. Returns how many."""
+    return (await connection.execute(_PRUNE, {"before": before, "at_most": at_most})).rowcount
 
 
 def _stored(row: RowMapping) -> StoredDelivery:

@@ -52,7 +52,7 @@ def all_activities(
     releasing = Releasing(database, vendors)
     refunds = Refunds(database, vendors)
     cancelling = Cancelling(database, vendors)
-    sweeping = Sweeping(database, valkey, vendors, client, settings.saga)
+    sweeping = Sweeping(database, valkey, vendors, client, settings.saga, settings.relay)
     reconciling = Reconciling(database, vendors, client, settings.reconciliation, settings.saga)
     repairing = Repairing(database, vendors, client, settings.saga)
     return [

@@ -68,5 +68,6 @@ webhook_deliveries = Table(
         "sequence",
         postgresql_where=text("state = 'pending'"),
     ),
+    Index("ix_webhook_deliveries_over", "next_attempt_at", postgresql_where=text("state <> 'pending'")),
 )
 """What is to be told to one endpoint. Those of one `subject` (a booking) go out one after the other, in the order of `sequence`."""

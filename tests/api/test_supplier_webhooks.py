@@ -82,7 +82,9 @@ async def api(pushed: Settings, real: Vendors, temporal: Client) -> AsyncIterato
 @pytest.fixture
 def sweep(database: Database, valkey: Valkey, real: Vendors, temporal: Client, settings: Settings):
     async def run() -> None:
-        await Sweeping(database, valkey, real, temporal, settings.saga).sweep_admissions(SweepInput(older_than_s=0))
+        await Sweeping(database, valkey, real, temporal, settings.saga, settings.relay).sweep_admissions(
+            SweepInput(older_than_s=0)
+        )
 
     return run
 

@@ -1,14 +1,17 @@
 """E1: what the API stored and could not hand over, because it died or Temporal was away, is started by the sweep, once."""
 
+from collections import Counter
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from sqlalchemy import text
 
 from activities.sweeping import Sweeping, SweepInput
 from schema.offers import FoundOffer
-from schema.references import payment_id_for
+from schema.references import new_id, payment_id_for
 from schema.states import BookingState
-from store import inbox, offers, payments
+from store import deliveries, endpoints, inbox, offers, payments
+from store.endpoints import NewEndpoint
 from store.inbox import InboxMessage
 from tests.saga.harness import House
 
@@ -16,7 +19,9 @@ pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(120
 
 
 def sweeping(house: House) -> Sweeping:
-    return Sweeping(house.database, house.valkey, house.vendors, house.client, house.settings.saga)
+    return Sweeping(
+        house.database, house.valkey, house.vendors, house.client, house.settings.saga, house.settings.relay
+    )
 
 
 async def test_a_stored_booking_without_a_workflow_is_started_once(house: House) -> None:
@@ -66,3 +71,50 @@ async def test_a_webhook_nobody_handled_is_handed_over(house: House) -> None:
     await sweeping(house).sweep_admissions(SweepInput(older_than_s=0))
     async with house.database.transaction() as connection:
         assert not await inbox.receive(connection, message)
+
+
+async def test_deliveries_that_were_over_long_ago_are_forgotten_in_batches(house: House) -> None:
+    kept_s = house.settings.relay.deliveries_kept_s
+    endpoint = await _endpoint(house)
+    ages_s = {"long ago": kept_s + 60, "lately": kept_s - 60}
+    plan = [("delivered", "long ago", 2500), ("given_up", "long ago", 3), ("pending", "long ago", 2)]
+    plan += [("delivered", "lately", 5), ("given_up", "lately", 7)]
+    for state, when, count in plan:
+        await _delivered(house, endpoint, state, ages_s[when], count)
+    async with house.database.transaction() as connection:
+        before = datetime.now(UTC) - timedelta(seconds=kept_s)
+        assert await deliveries.prune(connection, before, 10) == 10, "no transaction takes more than its batch"
+    swept = await sweeping(house).sweep_admissions(SweepInput())
+    assert swept.deliveries_forgotten == 2493
+    async with house.database.read() as connection:
+        left = Counter(one.state for one in await deliveries.recent(connection, endpoint, 3000))
+    assert left == {"pending": 2, "delivered": 5, "given_up": 7}
+    async with house.database.transaction() as connection:
+        assert await endpoints.remove(connection, house.client_id, endpoint)
+
+
+async def _endpoint(house: House) -> str:
+    new = NewEndpoint(
+        endpoint_id=new_id("we"),
+        client_id=house.client_id,
+        url="http://127.0.0.1:9/",
+        # No event has this type: nothing is ever sent there.
+        event_types=["nothing.at_all"],
+        description=None,
+        made_for="key-of-this-test",
+    )
+    async with house.database.transaction() as connection:
+        assert await endpoints.add(connection, new, 10)
+    return new.endpoint_id
+
+
+async def _delivered(house: House, endpoint_id: str, state: str, age_s: float, count: int) -> None:
+    """Deliveries whose last attempt was so long ago, or is due since then."""
+    statement = text("""
+        INSERT INTO webhook_deliveries (id, endpoint_id, subject, type, occurred_at, data, state, next_attempt_at)
+        SELECT 'msg_' || gen_random_uuid(), :endpoint, 'subject', 'nothing.at_all', moment, '{}', :state, moment
+        FROM generate_series(1, :count), (SELECT now() - make_interval(secs => :age_s) AS moment) AS at
+    """)
+    values = {"endpoint": endpoint_id, "state": state, "age_s": age_s, "count": count}
+    async with house.database.transaction() as connection:
+        await connection.execute(statement, values)
