@@ -18,6 +18,7 @@ from starlette.routing import BaseRoute, Mount, Route, Router
 from starlette.types import Receive, Scope, Send
 
 from sandbox.faults import Fault, FaultGate, FaultPlan, GateVendor
+from sandbox.flight_control import flight_routes
 from sandbox.vendors import amadeus, avis, duffel, duffel_cars, liteapi, paypal, rapid, stripe
 from sandbox.world import World, WorldSettings
 
@@ -160,6 +161,7 @@ def _control_routes(world: World, plan: FaultPlan) -> list[BaseRoute]:
         Route("/reset", reset, methods=["POST"]),
         Route("/ledger", ledger),
         Route("/books", books),
+        Mount("/flights", routes=flight_routes(world)),
         *_fault_routes(plan),
         *_vendor_control_routes(world),
     ]

@@ -7,11 +7,12 @@ in every process. Schedules, durations and prices are invented; distances and lo
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
 from random import Random
-from typing import Final
+from typing import Final, TypeAlias
 from zoneinfo import ZoneInfo
 
 import airportsdata
@@ -148,6 +149,24 @@ class Flight:
     distance_km: float
     aircraft: tuple[str, str]
 
+    @property
+    def key(self) -> str:
+        """What it is in the timetable, whatever the day: the airline, the route, the number drawn for it, and the local time."""
+        route = f"{self.carrier.code} {self.origin.code} {self.destination.code}"
+        return f"{route} {self.number} {self.departs:%H%M}"
+
+    @property
+    def departure_terminal(self) -> str:
+        return str(int(self.number) % 3 + 1)
+
+    @property
+    def arrival_terminal(self) -> str | None:
+        return str(int(self.number) % 4) if int(self.number) % 4 else None
+
+
+Numbers: TypeAlias = tuple[tuple[str, str], ...]
+"""Flights, by their keys, that have another number than the one drawn for them; see `sandbox.timetable`."""
+
 
 @dataclass(frozen=True, slots=True)
 class Itinerary:
@@ -251,15 +270,26 @@ def _schedule(seed: int, carrier: Carrier, origin: Airport, destination: Airport
     return dice.randrange(6 * 60, 21 * 60, 5), str(dice.randrange(100, 2999))
 
 
-def _fly(carrier: Carrier, number: str, origin: Airport, destination: Airport, departs: datetime) -> Flight:
+def flight_at(carrier: Carrier, number: str, origin: Airport, destination: Airport, departs: datetime) -> Flight:
     """A flight that leaves at an aware time."""
     kilometres = distance_km(origin, destination)
     minutes = _TAXI_AND_CLIMB_MINUTES + kilometres / _CRUISE_KM_PER_MINUTE
     duration = timedelta(minutes=5 * math.ceil(minutes / 5))
-    able = [aircraft for aircraft in AIRCRAFT if aircraft[2] >= kilometres] or [AIRCRAFT[-1]]
-    aircraft = able[int(number) % min(2, len(able))]
+    aircraft = _aircraft(number, kilometres)
     arrives = (departs.astimezone(UTC) + duration).astimezone(ZoneInfo(destination.time_zone))
-    return Flight(carrier, number, origin, destination, departs, arrives, duration, kilometres, aircraft[:2])
+    return Flight(carrier, number, origin, destination, departs, arrives, duration, kilometres, aircraft)
+
+
+def _aircraft(number: str, kilometres: float) -> tuple[str, str]:
+    able = [aircraft for aircraft in AIRCRAFT if aircraft[2] >= kilometres] or [AIRCRAFT[-1]]
+    code, name, _ = able[int(number) % min(2, len(able))]
+    return code, name
+
+
+def departure_on(on: date, minute: int, airport: Airport) -> datetime:
+    """A minute of an airport's own day."""
+    midnight = datetime(on.year, on.month, on.day, tzinfo=ZoneInfo(airport.time_zone))
+    return midnight.replace(hour=minute // 60, minute=minute % 60)
 
 
 def _flies_direct(carrier: Carrier, origin: Airport, destination: Airport, rotation: int) -> bool:
@@ -279,18 +309,17 @@ def _itinerary(
     seed: int, carrier: Carrier, origin: Airport, destination: Airport, on: date, rotation: int
 ) -> Itinerary:
     minute, number = _schedule(seed, carrier, origin, destination, rotation)
-    midnight = datetime(on.year, on.month, on.day, tzinfo=ZoneInfo(origin.time_zone))
-    departs = midnight.replace(hour=minute // 60, minute=minute % 60)
+    departs = departure_on(on, minute, origin)
     hub = airports()[carrier.hub]
     direct = _flies_direct(carrier, origin, destination, rotation)
     if direct:
-        flights = (_fly(carrier, number, origin, destination, departs),)
+        flights = (flight_at(carrier, number, origin, destination, departs),)
     else:
-        first = _fly(carrier, number, origin, hub, departs)
+        first = flight_at(carrier, number, origin, hub, departs)
         _, second_number = _schedule(seed, carrier, hub, destination, rotation)
         wait = timedelta(minutes=50 + int(number) % 20 * 5)
         onward = (first.arrives.astimezone(UTC) + wait).astimezone(ZoneInfo(hub.time_zone))
-        flights = (first, _fly(carrier, second_number, hub, destination, onward))
+        flights = (first, flight_at(carrier, second_number, hub, destination, onward))
     duration = flights[-1].arrives.astimezone(UTC) - flights[0].departs.astimezone(UTC)
     dice = Random(f"{seed}|fare|{carrier.code}|{origin.code}|{destination.code}|{on}|{rotation}")
     kilometres = distance_km(origin, destination)
@@ -301,11 +330,26 @@ def _itinerary(
 
 
 @lru_cache(maxsize=2048)
-def itineraries(seed: int, origin: Airport, destination: Airport, on: date) -> tuple[Itinerary, ...]:
+def itineraries(
+    seed: int, origin: Airport, destination: Airport, on: date, numbers: Numbers = ()
+) -> tuple[Itinerary, ...]:
     """The ways to fly on a day, two departures per carrier. Cached: they follow from the arguments alone."""
+    if numbers:
+        given = dict(numbers)
+        return tuple(_renumbered(way, given) for way in itineraries(seed, origin, destination, on))
     return tuple(
         _itinerary(seed, carrier, origin, destination, on, rotation)
         for rotation in (0, 1)
         for carrier in carriers_between(origin, destination)
         if _flies_direct(carrier, origin, destination, rotation) or _hub_is_apart(carrier, origin, destination)
     )
+
+
+def _renumbered(way: Itinerary, given: Mapping[str, str]) -> Itinerary:
+    flights = [
+        replace(flight, number=given[flight.key], aircraft=_aircraft(given[flight.key], flight.distance_km))
+        if flight.key in given
+        else flight
+        for flight in way.flights
+    ]
+    return replace(way, flights=tuple(flights))

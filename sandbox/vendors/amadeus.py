@@ -10,6 +10,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from sandbox.vendors.amadeus_booking import cancel_order, create_order, get_order
+from sandbox.vendors.amadeus_flight_status import get_flight_status
 from sandbox.vendors.amadeus_http import AT_THE_DOOR, INSIDE, PREFIX, READING, VENDOR, create_token, fault_response
 from sandbox.vendors.amadeus_orders import OrderRecord, reservation, resume
 from sandbox.vendors.amadeus_places import find_locations
@@ -38,6 +39,7 @@ def routes(world: World) -> list[Route]:
         route("GET", "/v1/booking/flight-orders/{id}", INSIDE, get_order),
         route("DELETE", "/v1/booking/flight-orders/{id}", INSIDE, cancel_order),
         route("GET", "/v1/reference-data/locations", INSIDE, find_locations),
+        route("GET", "/v2/schedule/flights", INSIDE, get_flight_status),
     ]
 
 

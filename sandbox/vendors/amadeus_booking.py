@@ -13,6 +13,7 @@ from sandbox.vendors.amadeus_offers import Offer, decimal_text, dictionaries_of
 from sandbox.vendors.amadeus_orders import (
     OrderDraft,
     OrderRecord,
+    airline_cancelled,
     delete_order,
     find_order,
     is_issued,
@@ -58,10 +59,10 @@ def get_order(call: Call) -> Response:
 
 
 def cancel_order(call: Call) -> Response:
-    """DELETE /v1/booking/flight-orders/{id}: only until the consolidator has issued the ticket."""
+    """DELETE /v1/booking/flight-orders/{id}: only until the consolidator has issued the ticket; or, of a cancelled flight, ever."""
     arguments(call)
     order = _existing(call)
-    if is_issued(call.world, order):
+    if is_issued(call.world, order) and not airline_cancelled(call.world, order):
         raise refused(4926, "The ticket is issued: changes and refunds are made with the consolidator.")
     delete_order(call.world, order)
     return Response(status_code=204)

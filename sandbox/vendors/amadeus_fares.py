@@ -11,7 +11,9 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Final, cast
 
-from sandbox.content import Airport, Flight, Itinerary, itineraries
+from sandbox.content import Airport, Flight, Itinerary
+from sandbox.operations import is_sold
+from sandbox.timetable import itineraries_on
 from sandbox.vendors.amadeus_http import VENDOR
 from sandbox.world import JsonObject, World
 
@@ -104,9 +106,9 @@ class Price:
         return self.base_minor + self.tax_minor
 
 
-def journeys(seed: int, legs: Sequence[Leg]) -> list[tuple[tuple[Itinerary, ...], tuple[Brand, Brand]]]:
+def journeys(world: World, legs: Sequence[Leg]) -> list[tuple[tuple[Itinerary, ...], tuple[Brand, Brand]]]:
     """Ways to fly all legs, each with the two brands it is sold in: there and back as the other supplier pairs them."""
-    per_leg = [itineraries(seed, leg.origin, leg.destination, leg.on) for leg in legs]
+    per_leg = [itineraries_on(world, leg.origin, leg.destination, leg.on) for leg in legs]
     if not all(per_leg):
         return []
     found: list[tuple[tuple[Itinerary, ...], tuple[Brand, Brand]]] = []
@@ -117,9 +119,9 @@ def journeys(seed: int, legs: Sequence[Leg]) -> list[tuple[tuple[Itinerary, ...]
     return found
 
 
-def find_way(seed: int, leg: Leg, flights: Sequence[tuple[str, str, str]]) -> Itinerary | None:
+def find_way(world: World, leg: Leg, flights: Sequence[tuple[str, str, str]]) -> Itinerary | None:
     """The way to fly a leg with these flights (carrier, number, local departure `YYYY-MM-DDThh:mm:ss`), if it is sold."""
-    for way in itineraries(seed, leg.origin, leg.destination, leg.on):
+    for way in itineraries_on(world, leg.origin, leg.destination, leg.on):
         told = [(each.carrier.code, each.number, local_time(each.departs)) for each in way.flights]
         if told == list(flights) and not any(code == _NOT_SOLD for code, _, _ in told):
             return way
@@ -156,7 +158,7 @@ def _part(amount: int, divisor: int) -> int:
 
 def is_sold_out(world: World, fare: Fare) -> bool:
     """Whether nobody can buy it any more."""
-    return _fate(world, fare).get("sold_out") is True
+    return _fate(world, fare).get("sold_out") is True or not all(is_sold(world, flight) for flight in fare.flights)
 
 
 def sell_out(world: World, fare: Fare) -> None:

@@ -134,11 +134,10 @@ def _itinerary(way: Itinerary, segment_ids: list[str], cabin: str) -> JsonObject
 
 
 def _segment(flight: Flight, segment_id: str, cabin: str) -> JsonObject:
-    number = int(flight.number)
-    departure: JsonObject = {"iataCode": flight.origin.code, "terminal": str(number % 3 + 1)}
+    departure: JsonObject = {"iataCode": flight.origin.code, "terminal": flight.departure_terminal}
     arrival: JsonObject = {"iataCode": flight.destination.code}
-    if number % 4:
-        arrival["terminal"] = str(number % 4)
+    if flight.arrival_terminal is not None:
+        arrival["terminal"] = flight.arrival_terminal
     return {
         "departure": {**departure, "at": local_time(flight.departs)},
         "arrival": {**arrival, "at": local_time(flight.arrives)},
@@ -256,4 +255,4 @@ def _way(world: World, itinerary: Fields) -> Itinerary | None:
         raise refused(477, "Not a date.", pointer=f"{segments[0].pointer}/departure/at") from error
     if origin is None or destination is None:
         return None
-    return find_way(world.seed, Leg(origin, destination, on), flights)
+    return find_way(world, Leg(origin, destination, on), flights)

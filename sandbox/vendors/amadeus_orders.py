@@ -7,6 +7,8 @@ from datetime import datetime, timedelta
 from hashlib import blake2b
 from typing import Final, Literal, TypedDict, cast
 
+from sandbox.operations import is_cancelled
+from sandbox.timetable import find_flight
 from sandbox.vendors.amadeus_http import VENDOR, Settings
 from sandbox.vendors.amadeus_offers import Offer, offer_document
 from sandbox.world import JsonObject, World
@@ -78,8 +80,22 @@ def is_issued(world: World, order: OrderRecord) -> bool:
     return order["issued_at"] is not None and world.now() >= datetime.fromisoformat(order["issued_at"])
 
 
+def airline_cancelled(world: World, order: OrderRecord) -> bool:
+    """Whether the airline has cancelled one of its flights."""
+    itineraries = cast("list[JsonObject]", order["offer"]["itineraries"])
+    segments = (segment for way in itineraries for segment in cast("list[JsonObject]", way["segments"]))
+    return any(_is_cancelled(world, segment) for segment in segments)
+
+
+def _is_cancelled(world: World, segment: JsonObject) -> bool:
+    carrier, number = cast(str, segment["carrierCode"]), int(cast(str, segment["number"]))
+    departs_at = datetime.fromisoformat(cast(str, cast(JsonObject, segment["departure"])["at"]))
+    flight = find_flight(world, carrier, number, departs_at.date())
+    return flight is not None and is_cancelled(world, flight)
+
+
 def delete_order(world: World, order: OrderRecord) -> None:
-    """Give the seats back. Nothing is issued yet, so nothing is kept of the price."""
+    """Give the seats back. Nothing is issued yet, or the airline does not fly, so nothing is kept of the price."""
     order["refunded_minor"] = order["total_minor"] if order["status"] == "confirmed" else 0
     order["status"] = "cancelled"
     _keep(world, order)

@@ -141,7 +141,7 @@ def _found(world: World, query: Query) -> list[Offer]:
     """The cheapest first, as many as are wanted."""
     fares = [
         Fare(ways, brand, query.cabin)
-        for ways, brands in journeys(world.seed, query.legs)
+        for ways, brands in journeys(world, query.legs)
         for brand in brands
         if (brand.checked_bags or not query.with_bags)
         and (brand.refund_penalty is not None or not query.refundable)

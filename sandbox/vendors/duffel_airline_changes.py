@@ -33,29 +33,35 @@ def list_airline_changes(call: Call) -> Response:
 
 
 def changes_of(world: World, order_id: str | None) -> list[ChangeRecord]:
-    """The changes of an order, or of all, oldest first."""
+    """The changes of an order, or of all, in the order Duffel heard of them."""
     every = cast("list[ChangeRecord]", world.all(VENDOR, "airline_change"))
     return [change for change in every if order_id in (None, change["order_id"])]
 
 
 def slices_now(world: World, order_id: str, booked: list[JsonObject]) -> list[JsonObject]:
-    """The order's journey, with what its airline has changed since it was booked."""
-    changes = changes_of(world, order_id)
-    return [*changes[-1]["added"], *booked[1:]] if changes else booked
+    """The order's journey, with what its airlines have changed since it was booked; a slice that none flies any more is gone."""
+    current = {part["id"]: part for part in booked}
+    for change in sorted(changes_of(world, order_id), key=lambda change: datetime.fromisoformat(change["created_at"])):
+        for part in change["removed"]:
+            current.pop(part["id"], None)
+        current |= {part["id"]: part for part in change["added"]}
+    return [current[part["id"]] for part in booked if part["id"] in current]
 
 
-def change_schedule(world: World, order_id: str, slices: list[JsonObject], minutes: int) -> ChangeRecord:
-    """The airline moves the flights of the first slice; the others stay. `slices` is the journey until now."""
-    now = timestamp(world.now())
+def record_change(
+    world: World, order_id: str, *, removed: list[JsonObject], added: list[JsonObject], said_at: datetime | None = None
+) -> ChangeRecord:
+    """Keep and tell that slices are as `added` from now on, or from when the airline said so."""
+    at = timestamp(said_at or world.now())
     change: ChangeRecord = {
         "id": world.new_id("aic_"),
         "order_id": order_id,
-        "created_at": now,
-        "updated_at": now,
+        "created_at": at,
+        "updated_at": at,
         "action_taken": None,
         "action_taken_at": None,
-        "added": [_moved(slices[0], timedelta(minutes=minutes))],
-        "removed": slices[:1],
+        "added": added,
+        "removed": removed,
         "available_actions": ["accept", "cancel"],
         "travel_agent_ticket": None,
     }
@@ -63,6 +69,12 @@ def change_schedule(world: World, order_id: str, slices: list[JsonObject], minut
     about: JsonObject = {"id": order_id, "aic_id": change["id"]}
     emit(world, "order.airline_initiated_change_detected", about, change["id"])
     return change
+
+
+def change_schedule(world: World, order_id: str, slices: list[JsonObject], minutes: int) -> ChangeRecord:
+    """The airline moves the flights of the first slice; the others stay. `slices` is the journey until now."""
+    moved = _moved(slices[0], timedelta(minutes=minutes))
+    return record_change(world, order_id, removed=slices[:1], added=[moved])
 
 
 def _moved(part: JsonObject, by: timedelta) -> JsonObject:

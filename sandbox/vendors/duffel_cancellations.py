@@ -8,6 +8,7 @@ from typing import Final, Literal, TypedDict, cast
 from starlette.responses import Response
 
 from sandbox.content import CURRENCY
+from sandbox.operations import is_cancelled
 from sandbox.vendors.duffel_http import (
     VENDOR,
     Call,
@@ -124,9 +125,13 @@ def _is_outdated(quote: CancellationRecord, order: OrderRecord) -> bool:
 
 
 def _refund_minor(world: World, order: OrderRecord) -> int:
-    """The total less the penalty; nothing where the fare gives nothing, or nothing was paid."""
+    """The total less the penalty; nothing where the fare gives nothing, or nothing was paid; all where the airline does not fly."""
+    if order["status"] == "held":
+        return 0
     offer = find_offer(world, order["offer_id"])
+    if offer and any(is_cancelled(world, flight) for flight in offer.flights):
+        return total_minor(order)
     penalty_minor = offer.refund_penalty_minor if offer else None
-    if order["status"] == "held" or penalty_minor is None:
+    if penalty_minor is None:
         return 0
     return max(0, total_minor(order) - penalty_minor)

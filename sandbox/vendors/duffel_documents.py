@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from functools import lru_cache
 
-from sandbox.content import Airport, Carrier, City, Flight, Itinerary, airports, itineraries
+from sandbox.content import Airport, Carrier, City, Flight, Itinerary, Numbers, airports, itineraries
 from sandbox.world import JsonObject
 
 
@@ -22,7 +22,7 @@ class Way:
 
 
 @lru_cache(maxsize=2048)
-def ways(seed: int, origin: Airport, destination: Airport, on: date) -> tuple[Way, ...]:
+def ways(seed: int, origin: Airport, destination: Airport, on: date, numbers: Numbers) -> tuple[Way, ...]:
     """The ways to fly on a day. Cached, for they follow from the arguments alone; do not change the documents."""
     return tuple(
         Way(
@@ -31,7 +31,7 @@ def ways(seed: int, origin: Airport, destination: Airport, on: date) -> tuple[Wa
             airport_document(origin),
             airport_document(destination),
         )
-        for itinerary in itineraries(seed, origin, destination, on)
+        for itinerary in itineraries(seed, origin, destination, on, numbers)
     )
 
 
@@ -98,7 +98,6 @@ def _airport_of_city(airport: Airport) -> JsonObject:
 
 def _segment(flight: Flight) -> JsonObject:
     carrier = carrier_document(flight.carrier)
-    number = int(flight.number)
     aircraft_code, aircraft_name = flight.aircraft
     return {
         "id": "",
@@ -107,8 +106,8 @@ def _segment(flight: Flight) -> JsonObject:
         "arriving_at": flight.arrives.strftime("%Y-%m-%dT%H:%M:%S"),
         "origin": airport_document(flight.origin),
         "destination": airport_document(flight.destination),
-        "origin_terminal": str(number % 3 + 1),
-        "destination_terminal": None if number % 4 == 0 else str(number % 4),
+        "origin_terminal": flight.departure_terminal,
+        "destination_terminal": flight.arrival_terminal,
         "distance": f"{flight.distance_km:.1f}",
         "duration": duration_text(flight.duration),
         "marketing_carrier": carrier,

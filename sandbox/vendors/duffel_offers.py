@@ -11,7 +11,9 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Final, TypedDict, cast
 
-from sandbox.content import Carrier, airport_of, find_place
+from sandbox.content import Carrier, Flight, airport_of, find_place
+from sandbox.operations import is_sold
+from sandbox.timetable import numbers_on
 from sandbox.vendors.duffel_documents import Way, ways
 from sandbox.vendors.duffel_http import VENDOR, invalid_state, offer_gone
 from sandbox.world import JsonObject, World
@@ -85,6 +87,10 @@ class Offer:
     @property
     def total_minor(self) -> int:
         return self.base_minor + self.tax_minor
+
+    @property
+    def flights(self) -> list[Flight]:
+        return [flight for way in self.ways for flight in way.itinerary.flights]
 
     @property
     def owner(self) -> Carrier:
@@ -176,7 +182,8 @@ def _ways_of(world: World, record: SliceRecord, max_connections: int) -> list[Wa
             and arrive_from <= f"{last.arrives:%H:%M}" <= arrive_to
         )
 
-    return [way for way in ways(world.seed, airport_of(origin), airport_of(destination), on) if fits(way)]
+    ends = airport_of(origin), airport_of(destination)
+    return [way for way in ways(world.seed, *ends, on, numbers_on(world, *ends, on)) if fits(way)]
 
 
 def _same_carrier(way: Way, among: Sequence[Way]) -> Way | None:
@@ -200,7 +207,8 @@ def _make_offer(world: World, record: RequestRecord, option: tuple[Way, ...], nu
     tax_minor = round(base_minor * 0.14 + 850 * len(option) * share)
     total_minor = round((base_minor + tax_minor) * factor)
     taxed_minor = round(tax_minor * factor)
-    sold_out = bool(fate.get("sold_out"))
+    flights = (flight for way in option for flight in way.itinerary.flights)
+    sold_out = bool(fate.get("sold_out")) or not all(is_sold(world, flight) for flight in flights)
     return Offer(
         offer_id, record, option, fare, total_minor - taxed_minor, taxed_minor, base_minor + tax_minor, sold_out
     )

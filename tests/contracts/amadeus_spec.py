@@ -30,6 +30,7 @@ _DOCUMENTS = {
     "/v2/shopping/flight-offers": "amadeus/FlightOffersSearch_v2.json",
     "/v1/booking/flight-orders/": "amadeus/FlightOrderManagement_v1.json",
     "/v1/booking/flight-orders": "amadeus/FlightCreateOrders_v1.json",
+    "/v2/schedule/flights": "amadeus/OnDemandFlightStatus_v2.json",
     "/v1/reference-data/locations": "amadeus/AirportCitySearch_v1.json",
     _TOKEN: "amadeus/Authorizaton_v1.json",
 }
