@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import TypeVar
 
 from pydantic import TypeAdapter
-from sqlalchemy import Column, Select, Text, and_, any_, func, literal, select, text
+from sqlalchemy import ColumnElement, Select, Text, and_, any_, func, literal, select, text
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -18,6 +18,8 @@ from schema.tables import (
     booking_travellers,
     bookings,
     cancellation_claims,
+    dead_letters,
+    desk_actions,
     events,
     ledger_entries,
     payments,
@@ -136,6 +138,17 @@ class AuditedCase:
     resolution: Json | None
 
 
+@dataclass(frozen=True, slots=True)
+class AuditedNote:
+    """What an operator wrote at the desk, about a case or a dead letter."""
+
+    booking_id: str | None
+    """None: nobody knows what the dead letter is about."""
+    about: str
+    key: str
+    text: str
+
+
 @dataclass(frozen=True)
 class OurBooks:
     """Every table the audit needs, from one snapshot."""
@@ -148,6 +161,7 @@ class OurBooks:
     entries: Sequence[AuditedEntry] = ()
     events: Sequence[AuditedEvent] = ()
     cases: Sequence[AuditedCase] = ()
+    notes: Sequence[AuditedNote] = ()
     travellers: Sequence[tuple[str, list[Json]]] = ()
     """Booking id and people; an audit compares with them and never shows them."""
 
@@ -179,7 +193,7 @@ async def read_books(connection: AsyncConnection, booking_ids: list[str] | None)
     """All books, or those of the bookings that are named. The connection's transaction must not have begun to read."""
     await connection.execute(text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY"))
 
-    async def rows(make: type[_Row], query: Select[*tuple[object, ...]], owner: Column[str]) -> list[_Row]:
+    async def rows(make: type[_Row], query: Select[*tuple[object, ...]], owner: ColumnElement[str]) -> list[_Row]:
         return [make(*row) for row in await connection.execute(_only(query, owner, booking_ids))]
 
     people = select(booking_travellers.c.booking_id, booking_travellers.c.travellers)
@@ -192,6 +206,7 @@ async def read_books(connection: AsyncConnection, booking_ids: list[str] | None)
         entries=await rows(AuditedEntry, _ENTRIES, ledger_entries.c.booking_id),
         events=await rows(AuditedEvent, _EVENTS, events.c.booking_id),
         cases=await rows(AuditedCase, _CASES, review_cases.c.booking_id),
+        notes=await rows(AuditedNote, _NOTES, _NOTED_OF),
         travellers=[
             (row.booking_id, row.travellers)
             for row in await connection.execute(_only(people, booking_travellers.c.booking_id, booking_ids))
@@ -250,7 +265,7 @@ async def to_look_up(connection: AsyncConnection, booking_ids: list[str]) -> lis
 _Selected = TypeVar("_Selected", bound=Select[*tuple[object, ...]])
 
 
-def _only(query: _Selected, owner: Column[str], booking_ids: list[str] | None) -> _Selected:
+def _only(query: _Selected, owner: ColumnElement[str], booking_ids: list[str] | None) -> _Selected:
     """One array parameter, however many ids."""
     return query if booking_ids is None else query.where(owner == any_(literal(booking_ids, ARRAY(Text))))
 
@@ -346,3 +361,14 @@ _CASES = select(
     review_cases.c.resolved_at,
     review_cases.c.resolution,
 ).order_by(review_cases.c.opened_at)
+_NOTED_OF = func.coalesce(review_cases.c.booking_id, dead_letters.c.booking_id)
+_NOTES = (
+    select(
+        _NOTED_OF,
+        func.coalesce(desk_actions.c.case_id, desk_actions.c.dead_letter_id),
+        desk_actions.c.key,
+        func.concat_ws("\n", desk_actions.c.note, desk_actions.c.reference, desk_actions.c.provider_reference),
+    )
+    .select_from(desk_actions.outerjoin(review_cases).outerjoin(dead_letters))
+    .order_by(desk_actions.c.id)
+)

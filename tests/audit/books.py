@@ -16,6 +16,7 @@ from store.audit import (
     AuditedEntry,
     AuditedEvent,
     AuditedItem,
+    AuditedNote,
     AuditedPayment,
     AuditedRefund,
     OurBooks,
@@ -79,6 +80,7 @@ class World:
     entries: list[AuditedEntry] = field(default_factory=list)
     events: list[AuditedEvent] = field(default_factory=list)
     cases: list[AuditedCase] = field(default_factory=list)
+    notes: list[AuditedNote] = field(default_factory=list)
     travellers: list[tuple[str, list[dict[str, Any]]]] = field(default_factory=list)
     reservations: list[VendorReservation] = field(default_factory=list)
     vendor_payments: list[VendorPayment] = field(default_factory=list)
@@ -106,6 +108,7 @@ class World:
             entries=self.entries,
             events=self.events,
             cases=self.cases,
+            notes=self.notes,
             travellers=self.travellers,
         )
         return Evidence(NOW, ours, VendorEvidence(**vendors), BOUNDS, answers=self.answers, **options)
@@ -357,3 +360,5 @@ def _stuck(world: World) -> None:
     world.void(STUCK, 9000)
     effect = {"vendor": "expedia_rapid", "step": "hotel", "reference": f"{STUCK}/1", "problem": "the supplier is away"}
     world.cases.append(AuditedCase(f"case_{STUCK}", STUCK, "could not undo: hotel", [effect], None, None))
+    world.notes.append(AuditedNote(STUCK, f"case_{STUCK}", "desk-1", "asked the hotel by telephone"))
+    world.notes.append(AuditedNote(None, "dl_1", "desk-2", "the vendor sends it again"))

@@ -24,6 +24,8 @@ def leak(place: str, text: str) -> Callable[[World], None]:
             world.change("attempts", {"outcome": {"message": text}}, booking_id=HAPPY, step="capture")
         elif place == "cases":
             world.change("cases", {"reason": text}, booking_id=STUCK)
+        elif place == "notes":
+            world.change("notes", {"text": text}, booking_id=STUCK)
         elif place == "payments":
             world.change("payments", {"failure": text}, booking_id=FAILED)
         elif place == "entries":
@@ -34,7 +36,7 @@ def leak(place: str, text: str) -> Callable[[World], None]:
     return into
 
 
-PLACES = ("events", "attempts", "cases", "payments", "entries", "histories")
+PLACES = ("events", "attempts", "cases", "notes", "payments", "entries", "histories")
 LEAKED = {
     f"{kind} in {place}": leak(place, text)
     for place in PLACES

@@ -50,6 +50,15 @@ def test_a_planted_leak_is_found(name):
     assert check(world.evidence()).broken() == {18}
 
 
+@pytest.mark.parametrize("kind", ["a card number", "an e-mail address", "a telephone number", "a field"])
+def test_a_note_about_what_is_in_no_booking_is_read_too(kind):
+    world = consistent_world()
+    world.change("notes", {"text": LEAKS[kind]}, booking_id=None)
+    (violation,) = check(world.evidence()).violations
+    assert (violation.invariant, violation.booking_id) == (18, None)
+    assert "dl_1" in violation.text
+
+
 def test_a_finding_never_shows_what_is_personal():
     for kind, text in LEAKS.items():
         world = consistent_world()

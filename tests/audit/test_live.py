@@ -34,7 +34,7 @@ from schema.payments import (
 from schema.references import booking_id_for, item_reference, new_id, payment_id_for
 from schema.settings import Settings
 from schema.travellers import Traveller
-from store import bookings
+from store import bookings, cases, desk
 from store.clients import ensure_client
 from store.database import Database
 from store.records import NewBooking, NewItem, StoredBooking
@@ -253,6 +253,24 @@ async def test_the_command_tells_and_its_exit_code_says_it(house: House, capsys:
     broken = {each["number"]: each["violations"] for each in document["invariants"] if not each["holds"]}
     assert list(broken) == [12]
     assert broken[12][0]["booking_id"] == house.ids["happy"]
+
+
+async def test_what_operators_write_is_read_too(house: House):
+    """A proposal is no decision, and its note is nowhere but in the desk's record."""
+    async with house.database.transaction() as connection:
+        (case,) = await cases.of_booking(connection, house.ids["stuck"])
+        said = {"operator": "op", "action": "write_off", "note": f"{PERSON['family_name']} rang again"}
+        line = desk.NewAction.model_validate({"case_id": case.case_id, "kind": "proposed", "key": "leak", **said})
+        await desk.append(connection, line, lasts_s=60)
+    try:
+        for booking_ids in (None, [house.ids["stuck"]]):
+            report = check(await gather(house.settings, booking_ids, policy=POLICY, histories=0))
+            assert [(found.invariant, found.booking_id) for found in report.violations] == [(18, house.ids["stuck"])]
+        assert case.case_id in report.violations[0].text
+    finally:
+        async with house.database.transaction() as connection:
+            await connection.execute(text("SET LOCAL session_replication_role = replica"))
+            await connection.execute(text("DELETE FROM desk_actions WHERE key = 'leak'"))
 
 
 async def test_a_database_that_is_away_is_said_in_words(house: House, capsys: pytest.CaptureFixture[str]):

@@ -18,6 +18,7 @@ from store.audit import (
     AuditedEntry,
     AuditedEvent,
     AuditedItem,
+    AuditedNote,
     AuditedPayment,
     AuditedRefund,
     Json,
@@ -158,6 +159,7 @@ class Dossier:
     entries: list[AuditedEntry] = field(default_factory=list[AuditedEntry])
     events: list[AuditedEvent] = field(default_factory=list[AuditedEvent])
     cases: list[AuditedCase] = field(default_factory=list[AuditedCase])
+    notes: list[AuditedNote] = field(default_factory=list[AuditedNote])
     travellers: list[Json] = field(default_factory=list[Json])
     reservations: list[tuple[int, VendorReservation]] = field(default_factory=list[tuple[int, VendorReservation]])
     vendor_payments: list[VendorPayment] = field(default_factory=list[VendorPayment])
@@ -296,6 +298,10 @@ class Evidence:
                 if place[0] not in self.by_booking:
                     yield reservation
 
+    def nobodys_notes(self) -> Iterator[AuditedNote]:
+        """What operators wrote about what belongs to no booking in our books."""
+        return (note for note in self.ours.notes if note.booking_id not in self.by_booking)
+
     def nobodys_payments(self) -> Iterator[VendorPayment]:
         """Payments of bookings that are not in our books at all."""
         if self.whole and self.vendors.seen is None:
@@ -324,12 +330,18 @@ class Evidence:
                 dossiers[entry.booking_id].entries.append(entry)
         for event in ours.events:
             dossiers[event.booking_id].events.append(event)
-        for case in ours.cases:
-            # One about what a vendor has of a booking that is not in our books is in no dossier.
-            if case.booking_id in dossiers:
-                dossiers[case.booking_id].cases.append(case)
         for booking_id, people in ours.travellers:
             dossiers[booking_id].travellers = people
+        self._sort_desk(dossiers)
+
+    def _sort_desk(self, dossiers: dict[str, Dossier]) -> None:
+        """What a vendor has of a booking that is not in our books can have a case and notes, and is in no dossier."""
+        for case in self.ours.cases:
+            if case.booking_id in dossiers:
+                dossiers[case.booking_id].cases.append(case)
+        for note in self.ours.notes:
+            if note.booking_id in dossiers:
+                dossiers[note.booking_id].notes.append(note)
 
 
 def place_of(reference: str | None) -> tuple[str, int]:

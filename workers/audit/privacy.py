@@ -10,6 +10,7 @@ from typing import Final
 
 import orjson
 
+from store.audit import AuditedNote
 from workers.audit.evidence import Dossier, Evidence
 from workers.audit.findings import Finding
 
@@ -27,7 +28,7 @@ _SHORTEST_NAME: Final = 3
 
 def nothing_personal(evidence: Evidence) -> Finding:
     """Reads every text we keep beside the travellers' own row, and the histories of a sample."""
-    finding = Finding(18, "no card data and no personal data in ledger, events, attempts, cases and histories")
+    finding = Finding(18, "no card data and no personal data in ledger, events, attempts, cases, notes and histories")
     for dossier in evidence.dossiers:
         names = _names(dossier)
         known = {attempt.provider_reference for attempt in dossier.attempts}
@@ -35,6 +36,10 @@ def nothing_personal(evidence: Evidence) -> Finding:
             finding.checked += 1
             for kind in sorted(_kinds(text, names, known)):
                 finding.broken(dossier.booking_id, f"{kind} in {place}")
+    for note in evidence.nobodys_notes():
+        finding.checked += 1
+        for kind in sorted(_kinds(note.text, None, set())):
+            finding.broken(None, f"{kind} in {_place(note)}")
     return finding
 
 
@@ -51,9 +56,15 @@ def _texts(dossier: Dossier) -> Iterator[tuple[str, str]]:
         yield f"the ledger entry {entry.effect_key}", f"{entry.effect_key}\n{entry.account}"
     for case in dossier.cases:
         yield f"case {case.case_id}", f"{case.reason}\n{_json(case.effects)}\n{_json(case.resolution)}"
+    for note in dossier.notes:
+        yield _place(note), note.text
     for answer in dossier.answers:
         for text in answer.texts:
             yield f"the history of {answer.workflow_id}", text
+
+
+def _place(note: AuditedNote) -> str:
+    return f"an operator's note about {note.about} ({note.key})"
 
 
 def _json(value: object) -> str:
