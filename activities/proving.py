@@ -34,6 +34,11 @@ class Proving:
             await self._capture_was_answered(now, confirmed)
         return now, posted or now != stored
 
+    async def nothing_reserved(self, stored: StoredPayment) -> None:
+        """The provider has been asked for it and has nothing, for certain."""
+        async with self._database.transaction() as connection:
+            await payments.voided(connection, stored.payment_id)
+
     async def refunds(self, stored: StoredPayment, lines: list[ListedRefund]) -> list[StoredRefund]:
         """The payment's refunds in our books once they say what the provider's list does, those made by hand among them."""
         async with self._database.transaction() as connection:

@@ -119,6 +119,7 @@ class SecondLook:
         for stored in self._known.payments:
             theirs = await self.theirs(stored)
             if theirs is None:
+                await self._never_reserved(stored)
                 continue
             proven, refunds = await self.prove(stored, theirs)
             if theirs.status == "authorised":
@@ -141,6 +142,13 @@ class SecondLook:
                 total,
                 "nothing was taken for the trip",
             )
+
+    async def _never_reserved(self, stored: StoredPayment) -> None:
+        """Its provider shows nothing of it, and its saga has looked until nothing could come any more."""
+        asked = self._vendors.payments(stored.provider).capabilities.lookup_by_reference
+        if asked and self._known.settled and stored.state in _LOOKED_FOR and stored.provider_reference is None:
+            await self._proving.nothing_reserved(stored)
+            self.left.seen |= {stored.payment_id}
 
     async def _kept_for_nothing(
         self, stored: StoredPayment, theirs: ProviderPayment, refunds: list[StoredRefund], excess_minor: int
@@ -187,6 +195,8 @@ class SecondLook:
     async def _strangers(self) -> None:
         """Payments under one of our bookings' ids that our books do not have."""
         ours = {payment.provider_reference for payment in self._known.payments}
+        # What the provider never named is told by our own id, which it cannot be asked for.
+        ours |= {payment.payment_id for payment in self._known.payments}
         for finding in self._known.findings:
             if finding.kind not in _OF_MONEY or finding.object_id in ours or place_of(finding.reference) is not None:
                 continue

@@ -12,14 +12,15 @@ from gateways.ports import LookUp, ReservationRequest
 from schema.bookings import workflow_id_for
 from schema.payments import cancellation_workflow_id_for
 from schema.references import booking_id_for, item_reference, payment_id_for
-from schema.states import BookingState
-from store import bookings
+from schema.states import BookingState, PaymentState
+from store import bookings, payments
 from tests.saga.driver import People
 from tests.saga.harness import House, Trip, traveller
 from tests.saga.table import CAPTURE_ROUTE, RELEASE_HOTEL
 from tests.saga.waiting import eventually
 
 STRIPE_KEY = "sk_test_travelhub"
+AUTHORISE = {"vendor": "stripe", "method": "POST", "path": "/payment_intents$"}
 GET_INTENT = {"vendor": "stripe", "method": "GET", "path": "/payment_intents/pi_"}
 
 
@@ -65,8 +66,8 @@ async def failed(house: House) -> Trip:
 
 
 async def captured_intent(house: House, trip: Trip) -> dict[str, Any]:
-    payments = (await house.books(trip.booking_id))["payments"]
-    return next(payment for payment in payments if payment["captured_minor"])
+    found = (await house.books(trip.booking_id))["payments"]
+    return next(payment for payment in found if payment["captured_minor"])
 
 
 async def unknown_reserved(house: House) -> str:
@@ -79,6 +80,15 @@ async def unknown_paid(house: House) -> str:
     booking_id = booking_id_for("nobody", "paid")
     await intent(house, booking_id, payment_id_for(booking_id, 0), capture=True)
     return booking_id
+
+
+async def failed_in_doubt(house: House) -> str:
+    """Whether the card was reached nobody ever said, and nothing was found: our books still have it in doubt."""
+    once = house.settings.saga.model_copy(update={"max_payments": 1})
+    trip = await house.prepare(kinds=("flight",), policy=once)
+    await house.fault(contains=trip.correlation_id, **AUTHORISE, action="drop_before", times=None)
+    await (await house.start(trip)).result()
+    return trip.booking_id
 
 
 async def failed_and_reserved(house: House) -> str:
@@ -197,6 +207,22 @@ async def left_without_a_trace(house: House) -> str:
     return trip.booking_id
 
 
+async def left_while_authorising(house: House) -> str:
+    """Nobody knows whether the card was reached."""
+    trip = await house.prepare()
+    await house.fault(contains=trip.correlation_id, **AUTHORISE, action="drop_before", times=50)
+    await house.start(trip)
+
+    async def in_doubt() -> bool:
+        async with house.database.read() as connection:
+            found = await payments.of_booking(connection, trip.booking_id)
+        return any(payment.state == PaymentState.IN_DOUBT for payment in found)
+
+    await eventually(in_doubt)
+    await take_away(house, workflow_id_for(trip.booking_id))
+    return trip.booking_id
+
+
 async def left_waiting_for_the_customer(house: House) -> str:
     trip = await house.prepare(payment_method="pm_card_authenticationRequired")
     await house.start(trip)
@@ -286,6 +312,7 @@ PLANTS: dict[str, Callable[[House], Awaitable[str]]] = {
     for plant in (
         unknown_reserved,
         unknown_paid,
+        failed_in_doubt,
         failed_and_reserved,
         failed_and_paid,
         failed_and_held,
@@ -297,6 +324,7 @@ PLANTS: dict[str, Callable[[House], Awaitable[str]]] = {
         ledger_lost,
         still_at_work,
         left_without_a_trace,
+        left_while_authorising,
         left_waiting_for_the_customer,
         left_while_holding,
         left_before_the_capture,

@@ -19,6 +19,7 @@ pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(120
 FOUND = {
     "unknown_reserved": ("open_authorisation", "repaired"),
     "unknown_paid": ("paid_without_booking", "case"),
+    "failed_in_doubt": ("open_authorisation", "repaired"),
     "failed_and_reserved": ("open_authorisation", "repaired"),
     "failed_and_paid": ("paid_without_booking", "repaired"),
     "failed_and_held": ("reservation_without_owner", "repaired"),
@@ -32,6 +33,7 @@ FOUND = {
 }
 ENDINGS = {
     "left_without_a_trace": BookingState.FAILED,
+    "left_while_authorising": BookingState.FAILED,
     "left_waiting_for_the_customer": BookingState.FAILED,
     "left_while_holding": BookingState.FAILED,
     "left_before_the_capture": BookingState.FAILED,
@@ -79,6 +81,13 @@ async def test_money_nobody_wanted_was_let_go_of_or_given_back(reconciled: Recon
     async with reconciled.house.database.read() as connection:
         adopted = (await payments.of_booking(connection, booking_id))[-1]
     assert (adopted.state, adopted.refunded.amount_minor) == (PaymentState.REFUNDED, 12_300)
+
+
+@pytest.mark.parametrize("plant", ["failed_in_doubt", "left_while_authorising"])
+async def test_what_was_never_reserved_is_in_doubt_no_longer(reconciled: Reconciled, plant: str) -> None:
+    async with reconciled.house.database.read() as connection:
+        found = await payments.of_booking(connection, reconciled.bookings[plant])
+    assert {payment.state for payment in found} == {PaymentState.VOIDED}
 
 
 async def test_a_refund_made_by_hand_is_in_our_books_and_people_are_told(reconciled: Reconciled) -> None:

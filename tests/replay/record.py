@@ -1,4 +1,5 @@
-"""Records the histories of the replay gate anew: `python -m tests.replay.record`. One for every wait point of every workflow.
+"""Records histories of the replay gate anew: `python -m tests.replay.record`, or only some by their scenarios' names. One for every
+wait point of every workflow.
 
 Run it when a workflow's commands change on purpose, and say so in the change log: a history that no longer replays is a running
 booking that would break on deployment.
@@ -6,16 +7,18 @@ booking that would break on deployment.
 
 import asyncio
 import json
+import sys
 import tempfile
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
-from temporalio.api.enums.v1 import EventType
 from temporalio.client import WorkflowHandle
 
 from schema.bookings import Accepted, BookingStatus, CancelRequest
 from schema.states import BookingState
+from tests.replay import repairs
+from tests.replay.snapshots import snapshot, without_places
 from tests.saga.driver import People
 from tests.saga.harness import House, Trip, running_house
 from tests.saga.table import CAPTURE_ROUTE, CAR_ROUTE, REFUND
@@ -24,10 +27,8 @@ from tests.saga.waiting import eventually
 HISTORIES = Path(__file__).parent / "histories"
 _AUTHORISE = {"vendor": "stripe", "method": "POST", "path": "/payment_intents$"}
 _PRICE = {"vendor": "duffel", "method": "GET", "path": "/air/offers/"}
-_IN_A_TASK = (EventType.EVENT_TYPE_WORKFLOW_TASK_SCHEDULED, EventType.EVENT_TYPE_WORKFLOW_TASK_STARTED)
-_FEWEST_EVENTS = 8
-_TELLS_OF_A_MACHINE = {"stackTrace", "identity"}
-Scenario = Callable[[House], Awaitable[dict[str, WorkflowHandle[Any, Any]]]]
+Scenario = Callable[[House], Awaitable[Any]]
+"""Returns handles, or snapshots taken on the way, by the name of the history."""
 
 
 async def _in_state(house: House, trip: Trip, state: BookingState, waiting: str = "") -> None:
@@ -130,30 +131,13 @@ SCENARIOS: list[Scenario] = [
 ]
 
 
-async def snapshot(handle: WorkflowHandle[Any, Any]) -> Any:
-    """The history at rest: one that ends within a workflow task cannot be replayed."""
-
-    async def at_rest() -> Any:
-        history = await handle.fetch_history()
-        return None if history.events[-1].event_type in _IN_A_TASK or len(history.events) < _FEWEST_EVENTS else history
-
-    return (handle.id, (await eventually(at_rest)).to_json())
-
-
-def without_places(document: Any) -> Any:
-    """Stack traces and worker names tell of a machine and guard nothing."""
-    if isinstance(document, dict):
-        return {name: without_places(value) for name, value in document.items() if name not in _TELLS_OF_A_MACHINE}
-    if isinstance(document, list):
-        return [without_places(entry) for entry in document]
-    return document
-
-
-async def main() -> None:
+async def main(names: list[str]) -> None:
     HISTORIES.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory() as data:
         async with running_house(Path(data)) as house, house.worker():
-            for scenario in SCENARIOS:
+            for scenario in [*SCENARIOS, *repairs.SCENARIOS]:
+                if names and scenario.__name__ not in names:
+                    continue
                 for name, found in (await scenario(house)).items():
                     workflow_id, history = found if isinstance(found, tuple) else await snapshot(found)
                     document = {"workflow_id": workflow_id, "history": without_places(json.loads(history))}
@@ -161,4 +145,4 @@ async def main() -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main())
+    asyncio.run(main(sys.argv[1:]))

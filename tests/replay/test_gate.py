@@ -23,6 +23,17 @@ WAIT_POINTS = {
     "booking-looked-for-a-late-effect",
     "refund-waits-for-provider",
     "cancellation-done",
+    "reconciliation-waits-for-vendor",
+    "reconciliation-done",
+    "repair-waits-for-vendor",
+    "repair-waits-for-refund",
+    "repair-waits-for-operator-beside-a-trip",
+    "repair-waits-for-operator-to-decide",
+    "repair-waits-for-operator-to-undo",
+    "repair-looked-for-a-late-effect",
+    "repair-let-go",
+    "repair-undid",
+    "repair-confirmed",
 }
 OF_THE_FIRST_RELEASE = {"booking-failed-when-the-provider-was-away", "booking-cancelled-while-it-was-recorded"}
 """Made by code that neither waited for providers nor honoured a cancellation before the first holds; never recorded anew."""
