@@ -13,6 +13,7 @@ from urllib.parse import urlencode
 import orjson
 from pydantic import SecretStr
 
+from gateways.duffel_changes import news_of
 from gateways.duffel_flights import segment_of
 from gateways.duffel_wire import OK_STATUSES, VENDOR, DuffelWire, data_of, error_code
 from gateways.fields import Fields
@@ -20,6 +21,7 @@ from gateways.http import Call, VendorHttp, path_segment
 from gateways.parts import Parts
 from gateways.ports import SupplierNotice
 from schema.errors import Malformed, NotFound, UnreadableEvent, VendorContractBroken
+from schema.flights import FlightNews
 from schema.offers import FlightSegment
 
 SIGNATURE_HEADER: Final = "X-Duffel-Signature"
@@ -31,7 +33,7 @@ _SIGNATURE: Final = re.compile(r"t=([0-9]{1,12}),v1=([0-9a-f]{64})")
 
 
 class DuffelNotices:
-    """The port `Notifying`."""
+    """The ports `Notifying` and `TellsOfFlights`."""
 
     def __init__(self, http: VendorHttp, token: str, *, webhook_secret: SecretStr | None) -> None:
         """Without `webhook_secret` no event is let in; what was let in before can still be followed."""
@@ -72,14 +74,21 @@ class DuffelNotices:
         segments = await self._changed(call, subject) or await self._flown(call, subject)
         return sorted({segment.key() for segment in segments})
 
-    async def _changed(self, call: Call, order_id: str) -> list[FlightSegment]:
+    async def news(self, subject: str, correlation_id: str) -> list[FlightNews]:
+        """Of all changes that are listed for the order, oldest first, each by its `created_at`."""
+        return news_of(await self._changes(self._wire.http.searching("airline_change", correlation_id), subject))
+
+    async def _changes(self, call: Call, order_id: str) -> list[Fields]:
         answer = await self._wire.read(call, f"/air/airline_initiated_changes?{urlencode({'order_id': order_id})}")
         if answer.status == NOT_FOUND:
             return []
         if answer.status not in OK_STATUSES:
             raise VendorContractBroken(f"{VENDOR}: changes: status {answer.status}, code {error_code(answer)}")
+        return answer.fields("changes").objects("data")
+
+    async def _changed(self, call: Call, order_id: str) -> list[FlightSegment]:
         changed: list[FlightSegment] = []
-        for change in answer.fields("changes").objects("data"):
+        for change in await self._changes(call, order_id):
             before, after = _segments(change, "removed"), _segments(change, "added")
             changed += [segment for segment in before + after if not (segment in before and segment in after)]
         return changed

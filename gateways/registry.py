@@ -7,7 +7,19 @@ from typing import Final
 import httpx
 from pydantic import HttpUrl
 
-from gateways import airports, amadeus, avis, duffel, duffel_cars, duffel_notices, liteapi, paypal, rapid, stripe
+from gateways import (
+    airports,
+    amadeus,
+    amadeus_status,
+    avis,
+    duffel,
+    duffel_cars,
+    duffel_notices,
+    liteapi,
+    paypal,
+    rapid,
+    stripe,
+)
 from gateways.flight_ports import FlightStatusSource
 from gateways.http import VendorHttp
 from gateways.notice_ports import NoticeSender
@@ -68,7 +80,7 @@ NOTIFYING: Final[tuple[Callable[[Parts], Notifying], ...]] = (duffel_notices.bui
 SENDERS: Final[tuple[Callable[[Parts], NoticeSender | None], ...]] = ()
 """One for each channel. None where the settings have no credentials for it."""
 
-FLIGHT_STATUS: Final[tuple[Callable[[Parts], FlightStatusSource | None], ...]] = ()
+FLIGHT_STATUS: Final[tuple[Callable[[Parts], FlightStatusSource | None], ...]] = (amadeus_status.build,)
 """Who can be asked how a flight stands; the first with credentials is."""
 
 

@@ -27,6 +27,8 @@ from tests.gateways.amadeus_documents import (
     priced,
 )
 from tests.gateways.support import Vendor, look_up, reservation, reservation_request, search_request
+from tests.gateways.test_amadeus_status import FLIGHT, dated
+from tests.gateways.test_amadeus_status import gateway as status_gateway
 
 pytestmark = pytest.mark.contract
 
@@ -76,6 +78,14 @@ async def test_amadeus(vendor, operation, requests):
         assert request.headers["x-correlation-id"] == "trip-1"
         if request.url.path != TOKEN_PATH:
             assert request.headers["authorization"] == "Bearer first"
+
+
+@pytest.mark.parametrize("number", ["487", "487A"])
+async def test_the_status_of_a_flight(number):
+    amadeus_spec.require()
+    vendor = behind_token(amadeus([dated()]))
+    await status_gateway(vendor).status(FLIGHT.model_copy(update={"number": number}), "trip-1")
+    amadeus_spec.check_request(vendor.requests[1], vendor.requests[1].url.path)
 
 
 async def test_the_token_is_asked_for_with_our_credentials():
