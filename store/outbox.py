@@ -33,6 +33,32 @@ _UNPUBLISHED = (
     .order_by(events.c.id)
     .limit(bindparam("at_most", type_=BigInteger))
 )
+# One statement, so that heads and numbers cannot disagree, whatever dies. Unlike the marks it waits for the disk: a client may have
+# seen a number the moment after, and it must never belong to another event.
+_NUMBER = text("""
+WITH durable AS MATERIALIZED (SELECT set_config('synchronous_commit', 'on', true)),
+fresh AS (
+  SELECT id, client_id, row_number() OVER (PARTITION BY client_id ORDER BY id) AS place
+  FROM events, durable WHERE id = ANY(:ids) AND feed_sequence IS NULL
+),
+heads AS (
+  INSERT INTO feed_heads AS head (client_id, sequence) SELECT client_id, count(*) FROM fresh GROUP BY client_id
+  ON CONFLICT (client_id) DO UPDATE SET sequence = head.sequence + excluded.sequence
+  RETURNING client_id, sequence
+),
+first AS (
+  SELECT heads.client_id, heads.sequence - max(fresh.place) AS before
+  FROM heads JOIN fresh ON fresh.client_id = heads.client_id GROUP BY heads.client_id, heads.sequence
+),
+numbered AS (
+  UPDATE events SET feed_sequence = first.before + fresh.place
+  FROM fresh JOIN first ON first.client_id = fresh.client_id
+  WHERE events.id = fresh.id
+  RETURNING events.id, events.feed_sequence
+)
+SELECT id, feed_sequence FROM events WHERE id = ANY(:ids) AND feed_sequence IS NOT NULL
+UNION ALL SELECT id, feed_sequence FROM numbered
+""").bindparams(bindparam("ids", type_=ARRAY(BigInteger)))
 # One statement, so that an event is marked if and only if its deliveries are there. Their ids follow from event and endpoint:
 # a delivery that is made twice is one delivery.
 _MARK = text("""
@@ -48,6 +74,7 @@ SELECT
   )
 FROM marked JOIN webhook_endpoints AS endpoint
   ON endpoint.client_id = marked.client_id AND endpoint.disabled_at IS NULL
+  AND split_part(marked.type, '.', 1) <> 'notice'
   AND endpoint.event_types && ARRAY['*', split_part(marked.type, '.', 1) || '.*', marked.type]
 ORDER BY marked.id
 ON CONFLICT DO NOTHING
@@ -66,6 +93,8 @@ class OutboxEvent(Message):
     state: str
     data: dict[str, object]
     created_at: datetime
+    feed_sequence: int | None = None
+    """Its number in the client's live feed; None until it is given one."""
 
     @property
     def ordered_by(self) -> str:
@@ -84,6 +113,18 @@ class Outbox:
         event gets its id, until it is committed. Across bookings an id may appear after a higher one, hence no watermark."""
         rows = await self._connection.execute(_UNPUBLISHED, {"at_most": limit})
         return [OutboxEvent.model_validate(dict(row)) for row in rows.mappings()]
+
+    async def number(self, events: Sequence[OutboxEvent]) -> list[OutboxEvent]:
+        """Gives each event the next number of its client's live feed, unless it has one; the numbers of a client have no gaps."""
+        fresh = [event.id for event in events if event.feed_sequence is None]
+        if not fresh:
+            return list(events)
+        rows = await self._connection.execute(_NUMBER, {"ids": fresh})
+        given = {row.id: int(row.feed_sequence) for row in rows}
+        return [
+            event.model_copy(update={"feed_sequence": given[event.id]}) if event.id in given else event
+            for event in events
+        ]
 
     async def mark_published(self, ids: Sequence[int]) -> int:
         """Also hands the events out to their clients' endpoints; returns how many deliveries that made."""

@@ -11,15 +11,17 @@ from redis.asyncio import Redis
 from sqlalchemy import delete, func, select
 
 from schema.bookings import StateChange
+from schema.feed import FeedMessage
 from schema.references import booking_id_for, new_id
 from schema.settings import RelaySettings, Settings
 from schema.states import BookingState
 from schema.tables import events, webhook_deliveries, webhook_endpoints
-from store import bookings, endpoints
+from store import bookings, endpoints, feed
 from store.clients import ensure_client
 from store.database import Database
 from store.endpoints import NewEndpoint, StoredEndpoint
 from store.event_stream import STREAM
+from store.feed_window import FeedWindow
 from store.valkey import Valkey
 from tests.relay.consumer import Consumer, consuming
 from tests.store.made import new_booking
@@ -58,6 +60,7 @@ class Client:
     client_id: str
     database: Database
     redis: Redis
+    valkey_url: str
 
     async def books(self) -> str:
         booking_id = booking_id_for(self.client_id, new_id("key"))
@@ -103,6 +106,23 @@ class Client:
         ours = [fields for fields in entries if fields[b"client"].decode() == self.client_id]
         return [(fields[b"booking"].decode(), int(fields[b"version"])) for fields in ours]
 
+    async def feed(self) -> list[FeedMessage]:
+        """Its live feed, as the books have it."""
+        async with self.database.read() as connection:
+            return await feed.page(connection, self.client_id, 0, 1000)
+
+    async def kept(self) -> list[FeedMessage]:
+        """The same, as Valkey has it."""
+        valkey = Valkey(self.valkey_url)
+        try:
+            return await FeedWindow(valkey).page(self.client_id, 0, 200)
+        finally:
+            await valkey.aclose()
+
+    async def feed_head(self) -> int:
+        async with self.database.read() as connection:
+            return await feed.head(connection, self.client_id)
+
     async def all_published(self) -> bool:
         query = select(func.count()).where(events.c.client_id == self.client_id, events.c.published_at.is_(None))
         async with self.database.read() as connection:
@@ -133,7 +153,7 @@ async def database(postgres_url: str) -> AsyncIterator[Database]:
 async def client(database: Database, valkey_url: str) -> AsyncIterator[Client]:
     client_id = await ensure_client(database, name=new_id("client"), scopes=[], token=new_id("token"))
     async with Redis.from_url(valkey_url) as redis:
-        yield Client(client_id, database, redis)
+        yield Client(client_id, database, redis, valkey_url)
     async with database.transaction() as connection:
         # Nobody listens there any more, and the relays of other tests need not find that out.
         await connection.execute(delete(webhook_endpoints).where(webhook_endpoints.c.client_id == client_id))

@@ -14,6 +14,7 @@ from gateways.callbacks import CallbackSender
 from schema.settings import Settings
 from store import deliveries
 from store.event_stream import EventStream
+from store.feed_window import FeedWindow
 from store.outbox import Outbox
 from tests.relay.conftest import QUICK
 from workers.relay import run_relay
@@ -21,6 +22,8 @@ from workers.relay.delivering import Deliverer
 
 POINTS: dict[str, tuple[object, str]] = {
     "read": (Outbox, "unpublished"),
+    "numbered": (Outbox, "number"),
+    "told": (FeedWindow, "tell"),
     "added": (EventStream, "add"),
     "marked": (Outbox, "mark_published"),
     "chosen": (Deliverer, "_due"),

@@ -57,6 +57,10 @@ async def test_killed_after_any_step(
     async with relay():
         await eventually(client.told_all)
     assert await client.in_stream() == [(booking_id, version) for version in range(4)]
+    told = await client.feed()
+    assert [(message.sequence, message.data["version"]) for message in told] == [(1, 0), (2, 1), (3, 2), (4, 3)]
+    assert await client.feed_head() == 4
+    assert await client.kept() == told, "what may not have been told is told by the next relay"
     assert _once_and_in_order(consumer.versions()), consumer.versions()
     ids = {version: {message.id for message in consumer.got if message.version == version} for version in range(4)}
     assert all(len(of_version) == 1 for of_version in ids.values()), "a repeat has the id of what it repeats"
@@ -82,4 +86,7 @@ async def test_a_relay_that_stalls_loses_its_turn_and_does_no_harm(
         await eventually(client.told_all)
     expected = [(made, version) for made in (booking_id, another, third) for version in range(4)]
     assert await client.in_stream() == expected
+    told = [(message.data["booking_id"], message.data["version"]) for message in await client.feed()]
+    assert told == expected
+    assert [message.sequence for message in await client.feed()] == list(range(1, 13))
     assert len(consumer.got) == 12

@@ -1,4 +1,5 @@
-"""Tells the world what was recorded: events go from the outbox to the stream in Valkey and to clients' webhook endpoints.
+"""Tells the world what was recorded: events go from the outbox to the live feed, to the stream in Valkey, and to clients'
+webhook endpoints.
 
 Every worker process has a relay; one of them is active. `travelhub relay` is one alone.
 """
@@ -12,6 +13,7 @@ from gateways.callbacks import CallbackSender
 from schema.settings import Settings
 from store.database import Database
 from store.event_stream import EventStream
+from store.feed_window import FeedWindow
 from store.valkey import Valkey
 from workers.relay.delivering import Deliverer
 from workers.relay.publishing import Relay
@@ -26,7 +28,8 @@ async def relaying(settings: Settings, database: Database, valkey: Valkey) -> As
         timeout_s=policy.timeout_s, concurrency=policy.concurrency, allow_private=policy.allow_private_targets
     )
     deliverer = Deliverer(policy, database, sender)
-    relay = Relay(policy, lock_database, EventStream(valkey, policy.stream_length), deliverer)
+    stream = EventStream(valkey, policy.stream_length)
+    relay = Relay(policy, lock_database, FeedWindow(valkey), stream, deliverer)
     running = asyncio.create_task(relay.run())
     try:
         yield

@@ -1,10 +1,13 @@
 """The relay: one process at a time publishes what the outbox holds; the others stand by.
 
     read, through the lock's connection    proves that the lock is held
+    number                                 one statement, through the lock's connection: their places in the clients' live feeds
+    tell                                   to the live feed: kept for five minutes, and told to the API processes
     add to the stream                      each event once, those of a booking in order, whoever adds them (`store/event_stream.py`)
     mark, and make the deliveries          one statement, through the lock's connection again
 
-Killed between any two of these, the next relay reads the same events, adds those that are missing, and marks them.
+Killed between any two of these, the next relay reads the same events with the numbers they have, tells them once more, adds those
+that are missing, and marks them. Nothing is marked that was not told.
 """
 
 import asyncio
@@ -15,6 +18,8 @@ from structlog.stdlib import get_logger
 from schema.settings import RelaySettings
 from store.database import AWAY, Database
 from store.event_stream import EventStream
+from store.feed import messages_of
+from store.feed_window import FeedWindow
 from store.outbox import Outbox, held_outbox
 from workers.relay.delivering import Deliverer
 
@@ -26,10 +31,16 @@ class Relay:
     """`lock_database` is its own and has one connection."""
 
     def __init__(
-        self, policy: RelaySettings, lock_database: Database, stream: EventStream, deliverer: Deliverer
+        self,
+        policy: RelaySettings,
+        lock_database: Database,
+        feed: FeedWindow,
+        stream: EventStream,
+        deliverer: Deliverer,
     ) -> None:
         self._policy = policy
         self._lock_database = lock_database
+        self._feed = feed
         self._stream = stream
         self._deliverer = deliverer
 
@@ -65,8 +76,11 @@ class Relay:
 
     async def _publish(self, outbox: Outbox) -> int:
         events = await outbox.unpublished(self._policy.batch)
-        # While Valkey is away the events stay where they are.
-        if not events or not await self._stream.add(events):
+        if not events:
+            return 0
+        events = await outbox.number(events)
+        # While Valkey is away the events stay where they are; live feeds read them from the books.
+        if not await self._feed.tell(messages_of(events)) or not await self._stream.add(events):
             return 0
         if await outbox.mark_published([event.id for event in events]):
             self._deliverer.wake()
