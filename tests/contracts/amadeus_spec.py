@@ -32,7 +32,6 @@ _DOCUMENTS = {
     "/v1/booking/flight-orders": "amadeus/FlightCreateOrders_v1.json",
     "/v2/schedule/flights": "amadeus/OnDemandFlightStatus_v2.json",
     "/v1/reference-data/locations": "amadeus/AirportCitySearch_v1.json",
-    "/v2/schedule/flights": "amadeus/OnDemandFlightStatus_v2.json",
     _TOKEN: "amadeus/Authorizaton_v1.json",
 }
 _ROOT = "urn:amadeus"
