@@ -2,7 +2,6 @@
 
 import base64
 from datetime import datetime
-from typing import Final
 
 from pydantic import AwareDatetime, TypeAdapter, ValidationError
 from sqlalchemy import bindparam, func, insert, select, tuple_, update
@@ -12,10 +11,11 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from schema.bookings import StateChange
 from schema.errors import InvariantBroken, Malformed
 from schema.references import BookingId
-from schema.states import PARKED_STATES, SETTLED_STATES, BookingState, is_legal
+from schema.states import CONFIRMED_STATES, PARKED_STATES, SETTLED_STATES, BookingState, is_legal
 from schema.tables import booking_items, booking_travellers, bookings, events
 from schema.travellers import Traveller
-from store import cases
+from store import cases, itineraries
+from store.events import BOOKING_STREAM, NewEvent, append
 from store.records import (
     NewBooking,
     Page,
@@ -27,8 +27,6 @@ from store.records import (
     stored_item,
 )
 
-STREAM: Final = "booking"
-"""Of the events that tell of a booking's states."""
 TRAVELLERS: TypeAdapter[list[Traveller]] = TypeAdapter(list[Traveller])
 _CURSOR: TypeAdapter[tuple[AwareDatetime, BookingId]] = TypeAdapter(tuple[AwareDatetime, BookingId])
 
@@ -37,7 +35,6 @@ _OF_ID = bookings.c.id == bindparam("of_booking")
 _CREATE = upsert(bookings).on_conflict_do_nothing().returning(bookings.c.created_at)
 _ADD_ITEMS = insert(booking_items)
 _ADD_TRAVELLERS = insert(booking_travellers)
-_ADD_EVENT = insert(events)
 _LOCK = select(bookings.c.state, bookings.c.version, bookings.c.client_id).where(_OF_ID).with_for_update()
 _MOVE = update(bookings).where(_OF_ID).values(updated_at=func.now())
 _READ = select(bookings).where(_OF_ID, bookings.c.deleted_at.is_(None))
@@ -81,6 +78,7 @@ async def create(connection: AsyncConnection, new: NewBooking) -> datetime | Non
         "backup_payment_provider": new.backup_payment_provider,
         "correlation_id": new.correlation_id,
         "substitution": new.substitution,
+        "itinerary_id": new.itinerary_id,
     }
     created_at = await connection.scalar(_CREATE, values)
     if created_at is None:
@@ -94,7 +92,7 @@ async def create(connection: AsyncConnection, new: NewBooking) -> datetime | Non
         "backup_payment_method": new.backup_payment_method,
     }
     await connection.execute(_ADD_TRAVELLERS, paid)
-    await _append_event(connection, new.client_id, new.booking_id, 0, BookingState.PENDING, {})
+    await append(connection, _event(new.client_id, new.booking_id, 0, BookingState.PENDING, {}))
     return created_at
 
 
@@ -133,14 +131,20 @@ async def record(connection: AsyncConnection, change: StateChange) -> bool:
     data = change.model_dump(
         mode="json", include={"reason", "waiting_for", "total", "consent_limit", "fee"}, exclude_none=True
     )
-    await _append_event(connection, row.client_id, change.booking_id, change.version, change.state, data)
+    await append(connection, _event(row.client_id, change.booking_id, change.version, change.state, data))
+    if change.state in CONFIRMED_STATES and before == BookingState.RESERVING:
+        await itineraries.booked(connection, change.booking_id)
+    elif change.state in (BookingState.CANCELLED, BookingState.PARTIALLY_CONFIRMED):
+        await itineraries.follow(connection, change.booking_id)
     return True
 
 
 async def _check_same(connection: AsyncConnection, change: StateChange) -> None:
     recorded = await connection.scalar(
         select(events.c.state).where(
-            events.c.booking_id == change.booking_id, events.c.stream == STREAM, events.c.version == change.version
+            events.c.booking_id == change.booking_id,
+            events.c.stream == BOOKING_STREAM,
+            events.c.version == change.version,
         )
     )
     if recorded != change.state:
@@ -149,23 +153,11 @@ async def _check_same(connection: AsyncConnection, change: StateChange) -> None:
         )
 
 
-async def _append_event(  # one row of six columns
-    connection: AsyncConnection,
-    client_id: str,
-    booking_id: str,
-    version: int,
-    state: BookingState,
-    data: dict[str, object],
-) -> None:
-    values = {
-        "client_id": client_id,
-        "booking_id": booking_id,
-        "version": version,
-        "type": f"booking.{state.value.lower()}",
-        "state": state,
-        "data": data,
-    }
-    await connection.execute(_ADD_EVENT, values)
+def _event(client_id: str, booking_id: str, version: int, state: BookingState, data: dict[str, object]) -> NewEvent:
+    event_type = f"booking.{state.value.lower()}"
+    return NewEvent(
+        client_id=client_id, booking_id=booking_id, version=version, type=event_type, state=state.value, data=data
+    )
 
 
 async def get(connection: AsyncConnection, booking_id: str, client_id: str | None = None) -> StoredBooking | None:
@@ -215,7 +207,7 @@ def _read_cursor(cursor: str) -> tuple[datetime, str]:
 async def events_of(connection: AsyncConnection, booking_id: str, after_version: int = -1) -> list[StoredEvent]:
     rows = await connection.execute(
         select(events)
-        .where(events.c.booking_id == booking_id, events.c.stream == STREAM, events.c.version > after_version)
+        .where(events.c.booking_id == booking_id, events.c.stream == BOOKING_STREAM, events.c.version > after_version)
         .order_by(events.c.version)
     )
     return [

@@ -47,6 +47,8 @@ class NewBooking(Message):
     total: Money
     consent_limit: Money
     substitution: Substitution = "never"
+    itinerary_id: str | None = None
+    """The itinerary that it rebooks a part of; None: it begins one of its own."""
 
 
 class StoredItem(Message):
@@ -94,6 +96,7 @@ class StoredBooking(Message):
     updated_at: datetime
     workflow_started_at: datetime | None
     substitution: Substitution = "never"
+    itinerary_id: str | None = None
     items: list[StoredItem] = []
 
 
@@ -198,5 +201,6 @@ def stored_booking(row: RowMapping, items: list[StoredItem]) -> StoredBooking:
         updated_at=row["updated_at"],
         workflow_started_at=row["workflow_started_at"],
         substitution=row["substitution"],
+        itinerary_id=row["itinerary_id"],
         items=items,
     )
