@@ -128,8 +128,42 @@ class FlightPolicy(Message):
     schedule_change_minutes: int = 15
     fan_out_batch: int = 50
     """Itineraries told of a change in one activity."""
+    overdue_after_s: float = 600
+    """A monitor that is so late with its next poll is woken, or started again."""
+    events_of_a_run: int = 2000
+    """History events after which a monitor goes on under a new run."""
     clock_scale: float = 1.0
     """Divides every wait; above 1 only where the flights' clocks are compressed too."""
+
+    def poll_after_s(self, departs_in_s: float) -> float:
+        """How long to wait before the next poll of a flight that leaves in so long, by the clock on the wall; without jitter."""
+        departs_in_h = departs_in_s * self.clock_scale / 3600
+        if departs_in_h <= self.near_h:
+            return self.poll_near_s / self.clock_scale
+        if departs_in_h <= self.far_h:
+            wait_s, until_h = self.poll_day_s, self.near_h
+        else:
+            wait_s, until_h = self.poll_far_s, self.far_h
+        # Not past the moment from which it is asked more often, by more than one of those shorter waits.
+        nearer_s = (departs_in_h - until_h) * 3600 + (
+            self.poll_near_s if wait_s == self.poll_day_s else self.poll_day_s
+        )
+        return min(wait_s, nearer_s) / self.clock_scale
+
+    def look_after_s(self, departs_in_s: float, answer: "Answer") -> float:
+        """The same, after this answer."""
+        if answer == "nobody_to_ask":  # there are only pushes; the look is the net under their signals
+            return self.poll_far_s / self.clock_scale
+        due_s = self.poll_after_s(departs_in_s)
+        return min(due_s, self.poll_near_s / self.clock_scale) if answer == "away" else due_s
+
+
+class FanOutPlace(Message):
+    """How far the telling of one revision has come."""
+
+    revision: int
+    after: str = ""
+    """The last itinerary that was told of it; they are told in the order of their ids."""
 
 
 class MonitorInput(Message):
@@ -139,20 +173,130 @@ class MonitorInput(Message):
     policy: FlightPolicy = FlightPolicy()
     correlation_id: str
     departs_at: datetime
-    """As booked."""
     arrives_at: datetime
-    told_revision: int = 0
-    """Up to which revision of the flight all subscribers were told."""
+    """As booked; what has been said since is in PostgreSQL."""
+    fan_out: FanOutPlace | None = None
+    """Of the run before: where it was when it ended. Which revision all were told is in PostgreSQL."""
+    newcomers: list[str] = []
+    """Itineraries whose signal the run before had not dealt with."""
+    next_poll_at: datetime | None = None
+    """None: at once."""
     polls: int = 0
+    """Of all runs together, for whoever looks at one."""
 
 
 class Subscribed(Message):
-    """Signal `subscribed`: somebody is on the flight; who they are is in PostgreSQL."""
+    """Signal `subscribed`: somebody is on the flight."""
 
     itinerary_id: str
 
 
 class FlightPushed(Message):
-    """Signal `pushed`: a vendor's webhook says there is news. The news are in PostgreSQL, or are asked for again."""
+    """Signal `pushed`: there is news, in PostgreSQL; or a sweep wants the monitor to look at its flight."""
 
     event_id: str
+
+
+Answer = Literal["given", "away", "nobody_to_ask", "none"]
+"""Of a source that was to be asked; `none`: it was not time to ask."""
+
+
+class WatchedFlight(Message):
+    """What a monitor goes by: how its flight stands in our books."""
+
+    revision: int
+    told_revision: int
+    phase: Phase
+    departs_at: datetime
+    arrives_at: datetime
+    """As expected now."""
+    wanted: bool
+    """Somebody is on it."""
+    answer: Answer = "none"
+
+
+class PollFlight(Message):
+    """Input of the activity that asks how the flight stands, and of the one that only looks at our books."""
+
+    flight: FlightId
+    policy: FlightPolicy
+    correlation_id: str
+
+
+class FanOutBatch(Message):
+    """Input of the activity that tells some of those who are on the flight."""
+
+    flight_key: str
+    place: FanOutPlace
+    policy: FlightPolicy
+
+
+class BatchTold(Message):
+    after: str | None
+    """The last who was told; None: that was all."""
+
+
+class TellNewcomers(Message):
+    """Input of the activity that tells those who joined what the others know."""
+
+    flight_key: str
+    itinerary_ids: list[str]
+    policy: FlightPolicy
+
+
+class EndWatching(Message):
+    """Input of the activity that notes that a flight is watched no more."""
+
+    flight_key: str
+
+
+class WatchEnded(Message):
+    ended: bool
+    """False: there is news to tell first."""
+
+
+MonitorEnd = Literal["arrived", "cancelled", "nobody_on_it", "given_up"]
+
+
+class MonitorResult(Message):
+    ended: MonitorEnd
+    revision: int
+    polls: int
+
+
+class MonitorSweepReport(Message):
+    """Counts of flights."""
+
+    started: int = 0
+    """Somebody is on them, and nobody watched them."""
+    woken: int = 0
+    """Their monitor was late, or had news that it did not tell; one that was gone was started again."""
+    released: int = 0
+    """Nobody is on them any more: their monitor was told to look."""
+
+    def plus(self, more: "MonitorSweepReport") -> "MonitorSweepReport":
+        return MonitorSweepReport(
+            started=self.started + more.started,
+            woken=self.woken + more.woken,
+            released=self.released + more.released,
+        )
+
+
+class MonitorSweepInput(Message):
+    """None of it, as the schedule starts it; the rest is how a long sweep goes on under a new history."""
+
+    after: str | None = None
+    report: MonitorSweepReport = MonitorSweepReport()
+
+
+class MonitorSweepPage(Message):
+    """Input of the activity that puts some flights right; `after`: the last one that was looked at."""
+
+    after: str | None = None
+
+
+class MonitorSwept(Message):
+    """What was done on one page, and where to go on; `after` None: at the end."""
+
+    report: MonitorSweepReport
+    after: str | None

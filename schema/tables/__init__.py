@@ -17,7 +17,7 @@ from schema.tables.money import ledger_entries, payments, refunds
 from schema.tables.reconciliation import reconciliation_findings, reconciliation_runs, reconciliation_watermarks
 from schema.tables.searching import offers, search_entries, searches
 from schema.tables.telling import notifications, preferences, push_devices
-from schema.tables.travelling import disruptions, feed_heads, flights, itineraries, itinerary_segments
+from schema.tables.travelling import disruptions, feed_heads, flight_revisions, flights, itineraries, itinerary_segments
 from schema.tables.webhooks import webhook_deliveries, webhook_endpoints
 
 __all__ = [
@@ -33,6 +33,7 @@ __all__ = [
     "disruptions",
     "events",
     "feed_heads",
+    "flight_revisions",
     "flights",
     "idempotency_keys",
     "inbox",

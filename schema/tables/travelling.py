@@ -66,7 +66,7 @@ flights = Table(
     moment("arrives_at", nullable=False),
     Column("revision", Integer, nullable=False, server_default="0"),
     Column("status", JSONB),
-    json("said_at", default="{}"),
+    json("said", default="{}"),
     Column("told_revision", Integer, nullable=False, server_default="0"),
     moment("polled_at"),
     moment("next_poll_at"),
@@ -75,7 +75,19 @@ flights = Table(
     now("updated_at"),
     Index("ix_flights_watched", "next_poll_at", postgresql_where=text("ended_at IS NULL")),
 )
-"""`said_at`: of each part of the status, when its source said it. `ended_at`: nobody watches it any more."""
+"""`said`: each part of what is known, with who said it and when; `status` is what they add up to. `told_revision`: up to which
+revision all were told who are on it. `ended_at`: nobody watches it any more."""
+
+flight_revisions = Table(
+    "flight_revisions",
+    metadata,
+    Column("flight_key", Text, ForeignKey("flights.flight_key"), primary_key=True),
+    Column("revision", Integer, primary_key=True),
+    json("status"),
+    json("changes"),
+    now("created_at"),
+)
+"""What travellers are told: how the flight stood at each revision, and what was new in it."""
 
 disruptions = Table(
     "disruptions",

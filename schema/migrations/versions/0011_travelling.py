@@ -26,7 +26,7 @@ def upgrade() -> None:
         sa.Column("arrives_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("revision", sa.Integer(), server_default="0", nullable=False),
         sa.Column("status", postgresql.JSONB(), nullable=True),
-        sa.Column("said_at", postgresql.JSONB(), server_default=sa.text("'{}'::jsonb"), nullable=False),
+        sa.Column("said", postgresql.JSONB(), server_default=sa.text("'{}'::jsonb"), nullable=False),
         sa.Column("told_revision", sa.Integer(), server_default="0", nullable=False),
         sa.Column("polled_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("next_poll_at", sa.DateTime(timezone=True), nullable=True),
@@ -36,6 +36,16 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("flight_key", name=op.f("pk_flights")),
     )
     op.create_index("ix_flights_watched", "flights", ["next_poll_at"], postgresql_where=sa.text("ended_at IS NULL"))
+    op.create_table(
+        "flight_revisions",
+        sa.Column("flight_key", sa.Text(), nullable=False),
+        sa.Column("revision", sa.Integer(), nullable=False),
+        sa.Column("status", postgresql.JSONB(), nullable=False),
+        sa.Column("changes", postgresql.JSONB(), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
+        sa.ForeignKeyConstraint(["flight_key"], ["flights.flight_key"], name=op.f("fk_flight_revisions_flight_key")),
+        sa.PrimaryKeyConstraint("flight_key", "revision", name=op.f("pk_flight_revisions")),
+    )
     op.create_table(
         "notifications",
         sa.Column("id", sa.Text(), nullable=False),
@@ -241,6 +251,7 @@ def downgrade() -> None:
     op.drop_index("ix_notifications_client_id", table_name="notifications")
     op.drop_index("ix_notifications_booking_id", table_name="notifications")
     op.drop_table("notifications")
+    op.drop_table("flight_revisions")
     op.drop_index("ix_flights_watched", table_name="flights", postgresql_where=sa.text("ended_at IS NULL"))
     op.drop_table("flights")
     op.drop_table("feed_heads")
