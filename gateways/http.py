@@ -39,6 +39,8 @@ from schema.outcomes import Outcome, Unknown
 MAX_ANSWER_BYTES = 5 * 1024 * 1024
 """Decoded. A search answer of a supplier is around 1 MiB."""
 CONNECT_TIMEOUT_S = 5.0
+TELLING_TIMEOUT_S = 20.0
+"""Of a message to a traveller, its wait for the quota included; shorter than the step that sends it."""
 KEEPALIVE_S = 3.0
 """Shorter than the 5 s after which common servers close an idle connection: a race there would be a lost answer."""
 MAX_CONNECTIONS = 100
@@ -204,6 +206,11 @@ class VendorHttp:
     def booking(self, operation: str, correlation_id: str) -> Call:
         """Everything that moves money or inventory, or asks about it."""
         return self._call(operation, correlation_id, self._booking_timeout_s)
+
+    def telling(self, operation: str, correlation_id: str, *, priority: Priority) -> Call:
+        """A message to a traveller, or a question about one: nobody waits for it at a screen."""
+        timeout_s = min(TELLING_TIMEOUT_S, self._booking_timeout_s)
+        return self._call(operation, correlation_id, timeout_s, priority=priority)
 
     async def send(
         self, call: Call, method: str, url: str, *, headers: Mapping[str, str], content: bytes | None = None

@@ -21,6 +21,7 @@ class Notice(Message):
     html: str | None = None
     """E-mail only."""
     link: str | None = None
+    """Push only: what a tap opens. In an e-mail and an SMS it is a part of the text already."""
     collapse_key: str | None = None
     """Push only: a newer message with this key takes the place of an older one on the device."""
     urgent: bool = False

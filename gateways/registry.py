@@ -15,10 +15,13 @@ from gateways import (
     duffel,
     duffel_cars,
     duffel_notices,
+    fcm,
     liteapi,
     paypal,
     rapid,
+    sendgrid,
     stripe,
+    twilio,
 )
 from gateways.flight_ports import FlightStatusSource
 from gateways.http import VendorHttp
@@ -77,7 +80,7 @@ NOTIFYING: Final[tuple[Callable[[Parts], Notifying], ...]] = (duffel_notices.bui
 """Who tells of changes by itself: whose webhooks are taken at /v1/webhooks/{supplier}."""
 
 
-SENDERS: Final[tuple[Callable[[Parts], NoticeSender | None], ...]] = ()
+SENDERS: Final[tuple[Callable[[Parts], NoticeSender | None], ...]] = (sendgrid.build, twilio.build, fcm.build)
 """One for each channel. None where the settings have no credentials for it."""
 
 FLIGHT_STATUS: Final[tuple[Callable[[Parts], FlightStatusSource | None], ...]] = (amadeus_status.build,)

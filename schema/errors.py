@@ -228,5 +228,9 @@ REFUSALS: dict[str, Refusal] = {
         Refusal("workflow_lost", 409, "The booking's own process was lost; what it had done was undone"),
         Refusal("consent_timeout", 409, "The new price was not accepted in time"),
         Refusal("outcome_not_found_out", 409, "It could not be found out in time whether a reservation exists"),
+        # Why a message does not reach a traveller; never an HTTP status either.
+        Refusal("address_unusable", 409, "Nothing can be delivered to this address or number"),
+        Refusal("device_gone", 409, "The app is no longer on this device"),
+        Refusal("opted_out", 409, "The traveller has told the carrier to stop such messages"),
     )
 }

@@ -25,8 +25,15 @@ class SettingsError(Exception):
 class OutboundSettings(Message):
     """What bounds our calls to each vendor, all processes together; vendors by their code."""
 
-    quota_per_minute: dict[str, Annotated[int, Field(ge=1)]] = {"amadeus": 500}
-    """A vendor that is not named has no quota of ours."""
+    quota_per_minute: dict[str, Annotated[int, Field(ge=1)]] = {
+        "amadeus": 500,
+        "sendgrid": 1000,
+        "twilio": 300,
+        "fcm": 3000,
+    }
+    """A vendor that is not named has no quota of ours; setting it replaces the whole table. Those of the three who take messages are
+    ours, not theirs: enough for the passengers of one flight within two minutes, and so little that a job that runs wild is seen
+    before an account is suspended for spam or its money is gone. What is not urgent leaves a fifth of them to what is."""
     circuit_min_calls: Annotated[int, Field(ge=1)] = 20
     """Fewer calls in the last minute prove nothing."""
     circuit_failure_share: Annotated[float, Field(gt=0, lt=1)] = 0.5
