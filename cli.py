@@ -15,6 +15,7 @@ import typer
 
 from workers.dead_letter_commands import dead_letters_app
 from workers.desk_commands import cases_app
+from workers.notification_commands import notifications_app
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -292,6 +293,7 @@ def _desk(data: Path | None) -> tuple[str, str]:
 
 app.add_typer(cases_app, name="cases", context_settings={"obj": _desk})
 app.add_typer(dead_letters_app, name="dead-letters", context_settings={"obj": _desk})
+app.add_typer(notifications_app, name="notifications")
 
 
 def _fail(message: str) -> NoReturn:

@@ -18,6 +18,8 @@ CONTRACT_BROKEN: Final = "vendor_contract_broken"
 """What its vendor answers about it cannot be read."""
 HANDING_OVER_FAILED: Final = "handing_over_failed"
 """Something on our side fails on it."""
+NOT_TAKEN: Final = "not_taken"
+"""A notification that no vendor took for a day."""
 
 Status = Literal["waiting", "resolved", "dropped"]
 

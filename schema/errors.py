@@ -176,6 +176,8 @@ REFUSALS: dict[str, Refusal] = {
         Refusal("booking_unavailable", 503, "Booking is temporarily unavailable; searches show what was found last"),
         Refusal("duplicate_offer", 422, "An offer is in the trip twice"),
         Refusal("mixed_currencies", 422, "The offers of one trip must be in one currency"),
+        Refusal("unknown_time_zone", 422, "No such time zone in the IANA database"),
+        Refusal("too_many_devices", 409, "There are as many devices as a client may have"),
         Refusal("total_mismatch", 422, "The expected total is not the sum of the offers"),
         Refusal("unknown_place", 422, "No airport and no city has this IATA code"),
         Refusal("payment_method_unavailable", 422, "Payments by this method are not taken here"),

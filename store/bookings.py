@@ -229,6 +229,13 @@ async def travellers_of(connection: AsyncConnection, booking_id: str) -> tuple[l
     return TRAVELLERS.validate_python(row.travellers), row.payment_method
 
 
+async def lead_traveller_of(connection: AsyncConnection, booking_id: str) -> Traveller | None:
+    """Whom to tell of the booking: personal data, for that only. None once travellers are purged."""
+    row = (await connection.execute(_READ_TRAVELLERS, {"of_booking": booking_id})).one_or_none()
+    people = [] if row is None else TRAVELLERS.validate_python(row.travellers)
+    return people[0] if people else None
+
+
 async def payment_provider_of(connection: AsyncConnection, booking_id: str) -> str:
     """The code of the provider that this booking is paid through."""
     provider = await connection.scalar(_READ_PAYMENT_PROVIDER, {"of_booking": booking_id})

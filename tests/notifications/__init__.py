@@ -1,0 +1,1 @@
+"""Telling travellers: words, quiet hours, the ladder, receipts."""
