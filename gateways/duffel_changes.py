@@ -52,7 +52,8 @@ def news_of(changes: list[Fields]) -> list[FlightNews]:
             flight = booked.get(leg.flight.key, leg.flight)
             if now is not None:
                 booked[now.flight.key] = flight
-                told.append(_flown(flight, now, change, again=False))
+                told.append(_flown(flight, now, change, again=flight.key in cancelled))
+                cancelled.discard(flight.key)
             elif leg.way in ways:
                 _logger.warning("flight_replaced", vendor=VENDOR, flight=flight.key, change=change.text_or_none("id"))
             else:
@@ -106,7 +107,7 @@ def _id_of(segment: FlightSegment) -> FlightId:
 
 
 def _flown(flight: FlightId, now: _Leg, change: Fields, *, again: bool) -> FlightNews:
-    """Its schedule now. `again`: it was cancelled before, and is flown after all."""
+    """Its schedule now. `again`: it was cancelled by an older change, and is flown after all."""
     departs, arrives = now.terminals
     segment = now.segment
     return FlightNews(

@@ -90,6 +90,10 @@ async def test_a_terminal_that_moved():
             [cancelled(), flown("2027-03-01T10:30", "2027-03-02T01:00", SECOND, phase="scheduled")],
         ),
         (
+            [(SECOND, journey(BEFORE), journey(AFTER)), (FIRST, journey(AFTER), [])],
+            [cancelled(), flown("2027-03-01T10:30", "2027-03-02T01:00", SECOND, phase="scheduled")],
+        ),
+        (
             [(FIRST, [*journey(BEFORE), *journey(NEXT_DAY)], journey(NEXT_DAY))],
             [cancelled()],
         ),
@@ -97,7 +101,8 @@ async def test_a_terminal_that_moved():
     ],
     ids=[
         *("taken away", "both taken away", "unchanged", "replaced by another flight", "added", "to the next day"),
-        *("moved, then taken away", "taken away, then flown after all", "one of two days", "none"),
+        *("moved, then taken away", "taken away, then flown after all", "the cancellation told late"),
+        *("one of two days", "none"),
     ],
 )
 async def test_what_each_change_says(changes: list, expected: list[FlightNews]):
