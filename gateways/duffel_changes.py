@@ -4,10 +4,11 @@ A change tells slices as they were (`removed`) and as they are now (`added`). Re
 all of them back to how it was booked.
 
     same number, other times or terminals   the schedule has changed
-    gone, and nothing takes its way         cancelled
+    gone, and nothing takes its way         cancelled; of a journey of several flights nobody says which: `ambiguous`
     gone, and another flight takes its way  no news: this order was moved to another flight, which says nothing of the flight itself
 """
 
+from collections import Counter
 from datetime import UTC, datetime
 
 import structlog
@@ -48,6 +49,7 @@ def news_of(changes: list[Fields]) -> list[FlightNews]:
         removed, added = _legs(change, "removed"), _legs(change, "added")
         pairs = [(leg, _taken(leg, added)) for leg in _without_unchanged(removed, added)]
         ways = {leg.way for leg in added}
+        lost = Counter(leg.way for leg, now in pairs if now is None)
         for leg, now in pairs:
             flight = booked.get(leg.flight.key, leg.flight)
             if now is not None:
@@ -58,7 +60,7 @@ def news_of(changes: list[Fields]) -> list[FlightNews]:
                 _logger.warning("flight_replaced", vendor=VENDOR, flight=flight.key, change=change.text_or_none("id"))
             else:
                 cancelled.add(flight.key)
-                told.append(FlightNews(flight=flight, source=VENDOR, said_at=_said_at(change), phase="cancelled"))
+                told.append(_cancelled(flight, change, ambiguous=lost[leg.way] > 1))
         for leg in added:
             flight = booked.get(leg.flight.key, leg.flight)
             if flight.key in cancelled:
@@ -104,6 +106,11 @@ def _legs(change: Fields, name: str) -> list[_Leg]:
 
 def _id_of(segment: FlightSegment) -> FlightId:
     return FlightId(carrier=segment.carrier, number=segment.number, on=segment.departs_at.date(), origin=segment.origin)
+
+
+def _cancelled(flight: FlightId, change: Fields, *, ambiguous: bool) -> FlightNews:
+    """`ambiguous`: a slice of several flights is taken away as a whole, whichever of them does not fly."""
+    return FlightNews(flight=flight, source=VENDOR, said_at=_said_at(change), phase="cancelled", ambiguous=ambiguous)
 
 
 def _flown(flight: FlightId, now: _Leg, change: Fields, *, again: bool) -> FlightNews:

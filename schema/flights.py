@@ -90,6 +90,9 @@ class FlightNews(Message):
     departure: FlightPoint | None = None
     arrival: FlightPoint | None = None
     diverted_to: str | None = None
+    ambiguous: bool = False
+    """Said of several flights of one journey, of which at least one is meant: the journey is off for those on it, but this flight may
+    well fly, with others. Who else can be asked should be, before anybody else is told."""
 
 
 class FlightStatus(Message):

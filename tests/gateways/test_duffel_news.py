@@ -48,8 +48,9 @@ def flown(departs: str, arrives: str, said_at: str = FIRST, **changes: object) -
     )
 
 
-def cancelled(flight: FlightId = BOOKED, said_at: str = FIRST) -> FlightNews:
-    return FlightNews(flight=flight, source="duffel", said_at=datetime.fromisoformat(said_at), phase="cancelled")
+def cancelled(flight: FlightId = BOOKED, said_at: str = FIRST, *, ambiguous: bool = False) -> FlightNews:
+    at = datetime.fromisoformat(said_at)
+    return FlightNews(flight=flight, source="duffel", said_at=at, phase="cancelled", ambiguous=ambiguous)
 
 
 MOVED = flown("2027-03-01T10:30", "2027-03-02T01:00")
@@ -76,7 +77,11 @@ async def test_a_terminal_that_moved():
     ("changes", "expected"),
     [
         ([(FIRST, journey(BEFORE), [])], [cancelled()]),
-        ([(FIRST, journey(FEEDER, BEFORE), [])], [cancelled(FED), cancelled()]),
+        (
+            [(FIRST, journey(FEEDER, BEFORE), [])],
+            [cancelled(FED, ambiguous=True), cancelled(ambiguous=True)],
+        ),
+        ([(FIRST, journey(FEEDER, BEFORE), journey(AFTER))], [cancelled(FED), MOVED]),
         ([(FIRST, journey(BEFORE), journey(BEFORE))], []),
         ([(FIRST, journey(BEFORE), journey(OTHER))], []),
         ([(FIRST, [], journey(OTHER))], []),
@@ -100,7 +105,15 @@ async def test_a_terminal_that_moved():
         ([], []),
     ],
     ids=[
-        *("taken away", "both taken away", "unchanged", "replaced by another flight", "added", "to the next day"),
+        *(
+            "taken away",
+            "both taken away",
+            "one of two taken away",
+            "unchanged",
+            "replaced by another flight",
+            "added",
+            "to the next day",
+        ),
         *("moved, then taken away", "taken away, then flown after all", "the cancellation told late"),
         *("one of two days", "none"),
     ],
