@@ -19,7 +19,7 @@ from starlette.types import Receive, Scope, Send
 
 from sandbox.faults import Fault, FaultGate, FaultPlan, GateVendor
 from sandbox.flight_control import flight_routes
-from sandbox.vendors import amadeus, avis, duffel, duffel_cars, liteapi, paypal, rapid, stripe
+from sandbox.vendors import amadeus, avis, duffel, duffel_cars, fcm, liteapi, paypal, rapid, sendgrid, stripe, twilio
 from sandbox.world import World, WorldSettings
 
 
@@ -36,7 +36,11 @@ class VendorModule(Protocol):
     def books(self, world: World, /) -> Mapping[str, object]: ...
 
 
-VENDOR_MODULES: Final[tuple[VendorModule, ...]] = (duffel, duffel_cars, amadeus, rapid, stripe, paypal, avis, liteapi)
+VENDOR_MODULES: Final[tuple[VendorModule, ...]] = (
+    *(duffel, duffel_cars, amadeus, rapid, liteapi, avis),
+    *(stripe, paypal),
+    *(sendgrid, twilio, fcm),
+)
 
 
 class Sandbox:
@@ -154,7 +158,7 @@ def _control_routes(world: World, plan: FaultPlan) -> list[BaseRoute]:
         parts = [module.books(world) for module in VENDOR_MODULES]
         # Looking may expire a hold, which is an effect like any other.
         world.flush()
-        return _json({part: _merged(parts, part, contains) for part in ("reservations", "payments")})
+        return _json({part: _merged(parts, part, contains) for part in ("reservations", "payments", "notices")})
 
     return [
         Route("/health", health),

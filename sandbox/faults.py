@@ -41,9 +41,13 @@ Action: TypeAlias = Literal[
     "refund_fails",
     "corrupt",
 ]
+Vendor: TypeAlias = Literal[
+    "amadeus", "avis", "duffel", "expedia_rapid", "fcm", "liteapi", "paypal", "sendgrid", "stripe", "twilio"
+]
 _PAYMENT_ACTIONS: Final = frozenset({"three_d_secure", "refund_pending", "refund_fails"})
 _SUPPLIER_ACTIONS: Final = frozenset({"sold_out", "price_changed"})
 _PAYMENT_PROVIDERS: Final = ("paypal", "stripe")
+_MESSENGERS: Final = ("fcm", "sendgrid", "twilio")
 _VENDOR_ACTIONS: Final = _PAYMENT_ACTIONS | _SUPPLIER_ACTIONS | {"accept_later", "decline"}
 
 
@@ -52,7 +56,7 @@ class Fault(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    vendor: Literal["amadeus", "avis", "duffel", "expedia_rapid", "liteapi", "paypal", "stripe"] | None = None
+    vendor: Vendor | None = None
     method: str | None = Field(default=None, pattern=r"^[A-Za-z]+$")
     path: str | None = None
     """Regular expression, searched in the path below the vendor's prefix."""
@@ -91,7 +95,7 @@ class Fault(BaseModel):
             raise ValueError("corrupt needs a corruption, and nothing else has one")
         if self.action in _PAYMENT_ACTIONS and self.vendor not in (None, *_PAYMENT_PROVIDERS):
             raise ValueError(f"{self.vendor} takes no payments, {self.action} cannot happen there")
-        if self.action in _SUPPLIER_ACTIONS and self.vendor in _PAYMENT_PROVIDERS:
+        if self.action in _SUPPLIER_ACTIONS and self.vendor in (*_PAYMENT_PROVIDERS, *_MESSENGERS):
             raise ValueError(f"{self.vendor} sells no travel, {self.action} cannot happen there")
         return self
 

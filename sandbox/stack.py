@@ -25,7 +25,7 @@ from sandbox.stack_lock import StackLock
 from sandbox.stack_parts import api_part, own_command, own_environment, sandbox_part, worker_parts
 from sandbox.stack_ports import choose_ports
 from sandbox.stack_process import describe_exit, spawn
-from sandbox.stack_state import PartRecord, StackState, choose_socket_directory, find_data_directory
+from sandbox.stack_state import PartRecord, StackState, VendorKeys, choose_socket_directory, find_data_directory
 from sandbox.stack_temporal import Synchronous, TemporalProbe
 from sandbox.supervisor import Say, StackError, Supervised, Supervisor, end_of, side_by_side
 from schema.settings import Settings
@@ -165,6 +165,8 @@ class Stack:
         )
         if before is not None:
             self._state.secrets, self._state.tokens = before.secrets, before.tokens
+        keys = before.vendor_keys if before else None
+        self._state.vendor_keys = keys if keys and keys.seed == options.seed else VendorKeys.of(options.seed)
         self._state.settings()  # a wrong variable in the shell is told now, once, and not by every process
         self._state.logs.mkdir(exist_ok=True)
         _turn_over_logs(self._state.logs)

@@ -52,10 +52,12 @@ def put_webhook_targets(state: StackState) -> None:
     """Tells the simulated vendors where their webhooks go. Needed again after `POST /_sandbox/reset`."""
     import httpx  # noqa: PLC0415
 
-    signing = {
+    # Twilio's callbacks go where each message says.
+    signing: dict[str, dict[str, str]] = {
         "stripe": {"secret": state.secrets.stripe_webhook_secret},
         "paypal": {"webhook_id": state.secrets.paypal_webhook_id},
         "duffel": {"secret": state.secrets.duffel_webhook_secret},
+        "sendgrid": {},
     }
     for vendor, secret in signing.items():
         target = {"url": f"{state.api_url}/v1/webhooks/{vendor}", "mode": "normal", **secret}

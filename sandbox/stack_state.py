@@ -7,6 +7,7 @@ they get `StackState.environment()`.
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import secrets
 import tempfile
@@ -20,7 +21,10 @@ from pydantic import BaseModel, Field, ValidationError
 
 from sandbox.stack_lock import lock_holder
 from sandbox.supervisor import StackError
+from sandbox.vendors.fcm_token import service_account
+from sandbox.vendors.fcm_wire import PROJECT
 from sandbox.vendors.rapid_protocol import SHARED_SECRET
+from sandbox.vendors.signing_keys import ecdsa_public_key, rsa_private_pem
 from schema.settings import Settings, data_directory
 
 HOST: Final = "127.0.0.1"
@@ -62,6 +66,23 @@ class Secrets(BaseModel):
     """The one secret that the simulated Rapid knows; it makes no secret of it."""
     stripe_api_key: str = Field(default_factory=lambda: f"sk_test_{secrets.token_hex(24)}", repr=False)
     stripe_webhook_secret: str = Field(default_factory=lambda: f"whsec_{secrets.token_hex(24)}", repr=False)
+    link_secret: str = Field(default_factory=_secret, repr=False)
+    sendgrid_api_key: str = Field(default_factory=lambda: f"SG.{_secret()}", repr=False)
+    twilio_account_sid: str = Field(default_factory=lambda: f"AC{secrets.token_hex(16)}", repr=False)
+    twilio_auth_token: str = Field(default_factory=lambda: secrets.token_hex(16), repr=False)
+
+
+class VendorKeys(BaseModel):
+    """Of the vendors who sign with keys of their own: they follow from the sandbox's seed."""
+
+    seed: int
+    sendgrid_public_key: str
+    fcm_private_key: str = Field(repr=False)
+
+    @classmethod
+    def of(cls, seed: int) -> Self:
+        """The keys of a sandbox with this seed; takes a moment."""
+        return cls(seed=seed, sendgrid_public_key=ecdsa_public_key(seed), fcm_private_key=rsa_private_pem(seed))
 
 
 class Tokens(BaseModel):
@@ -90,6 +111,7 @@ class StackState(BaseModel):
     ports: Ports
     secrets: Secrets = Field(default_factory=Secrets)
     tokens: Tokens = Field(default_factory=Tokens)
+    vendor_keys: VendorKeys | None = None
     overrides: dict[str, str] = Field(default_factory=dict)
     """`TRAVELHUB_*` variables that whoever started the stack wants in all of its processes."""
     supervisor_pid: int | None = None
@@ -198,9 +220,31 @@ class StackState(BaseModel):
             "TRAVELHUB_PAYPAL_CLIENT_SECRET": self.secrets.paypal_client_secret,
             "TRAVELHUB_PAYPAL_WEBHOOK_ID": self.secrets.paypal_webhook_id,
             "TRAVELHUB_PAYPAL_RETURN_URL": f"{self.api_url}/",
+            **self._messengers(),
+            "TRAVELHUB_PUBLIC_URL": f"{self.api_url}/",
+            "TRAVELHUB_LINK_SECRET": self.secrets.link_secret,
             "TRAVELHUB_SANDBOX_URL": self.sandbox_url,
             "TRAVELHUB_RELAY__ALLOW_PRIVATE_TARGETS": "true",
             **self.overrides,
+        }
+
+    def _messengers(self) -> dict[str, str]:
+        """The vendors that take messages to travellers."""
+        keys = self.vendor_keys
+        if keys is None:
+            return {}
+        return {
+            "TRAVELHUB_SENDGRID_URL": f"{self.sandbox_url}/sendgrid",
+            "TRAVELHUB_SENDGRID_API_KEY": self.secrets.sendgrid_api_key,
+            "TRAVELHUB_SENDGRID_WEBHOOK_PUBLIC_KEY": keys.sendgrid_public_key,
+            "TRAVELHUB_TWILIO_URL": f"{self.sandbox_url}/twilio",
+            "TRAVELHUB_TWILIO_ACCOUNT_SID": self.secrets.twilio_account_sid,
+            "TRAVELHUB_TWILIO_AUTH_TOKEN": self.secrets.twilio_auth_token,
+            "TRAVELHUB_TWILIO_FROM": "+15005550006",
+            "TRAVELHUB_FCM_URL": f"{self.sandbox_url}/fcm",
+            "TRAVELHUB_FCM_TOKEN_URL": f"{self.sandbox_url}/fcm/token",
+            "TRAVELHUB_FCM_PROJECT_ID": PROJECT,
+            "TRAVELHUB_FCM_SERVICE_ACCOUNT": json.dumps(service_account(keys.fcm_private_key, self.sandbox_url)),
         }
 
     def settings(self) -> Settings:

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from html import escape
-from typing import Literal
 from urllib.parse import urlencode
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -22,7 +21,7 @@ from sandbox.vendors.paypal_records import Records
 from sandbox.vendors.paypal_settings import Settings
 from sandbox.vendors.paypal_webhooks import HOST
 from sandbox.vendors.paypal_wire import PayPalError, money
-from sandbox.vendors.webhook_sender import Endpoint
+from sandbox.vendors.webhook_sender import Endpoint, Mode
 from sandbox.world import World
 
 _PAGE = """<!doctype html><html lang="en"><title>PayPal sandbox</title>
@@ -32,13 +31,13 @@ _PAGE = """<!doctype html><html lang="en"><title>PayPal sandbox</title>
 
 
 class _Webhook(BaseModel):
-    """The one webhook. `doubled` sends each event twice, `silent` none."""
+    """The one webhook. `doubled` sends each event twice, `silent` none, `reordered` each after a while of its own."""
 
     model_config = ConfigDict(extra="forbid")
 
     url: str = Field(pattern=r"^https?://")
     webhook_id: str = Field(min_length=1, max_length=50, pattern=r"^[a-zA-Z0-9]+$")
-    mode: Literal["normal", "doubled", "silent"] = "normal"
+    mode: Mode = "normal"
 
 
 class _Age(BaseModel):

@@ -10,7 +10,7 @@ import hmac
 import logging
 from collections.abc import Mapping
 from hashlib import sha256
-from typing import Final, Literal, TypedDict, cast
+from typing import Final, Literal, TypeAlias, TypedDict, cast
 from urllib.parse import urlsplit
 
 from sandbox.world import JsonObject, World
@@ -22,16 +22,23 @@ _RETRY_DELAYS_S: Final = (0.5, 2.0, 5.0)
 _ATTEMPT_TIMEOUT_S: Final = 10.0
 
 
+_REORDERED_WITHIN_S: Final = 0.5
+
+Mode: TypeAlias = Literal["normal", "doubled", "silent", "reordered"]
+
+
 class Endpoint(TypedDict):
     """Where events go: an url, the signing secret, and how they are delivered."""
 
     url: str
     secret: str
-    mode: Literal["normal", "doubled", "silent"]
+    mode: Mode
 
 
 class Sender:
     """The outgoing side of one vendor's events."""
+
+    content_type = "application/json; charset=utf-8"
 
     def __init__(self, world: World, vendor: str, signature_header: str, user_agent: str) -> None:
         self._world = world
@@ -51,12 +58,16 @@ class Sender:
     def copies(self) -> int:
         """How often an event of this moment is sent."""
         endpoint = self.endpoint
-        return {"normal": 1, "doubled": 2, "silent": 0}[endpoint["mode"]] if endpoint else 0
+        return {"normal": 1, "doubled": 2, "silent": 0, "reordered": 1}[endpoint["mode"]] if endpoint else 0
 
     def send(self, event_id: str, body: bytes) -> None:
         """Sends the event as often as its receiver is to get it, without waiting for any of it."""
+        endpoint = self.endpoint
+        delay_s = 0.0
+        if endpoint and endpoint["mode"] == "reordered":
+            delay_s = self._world.random(self._vendor, "reordered", event_id).uniform(0, _REORDERED_WITHIN_S)
         for _ in range(self.copies):
-            self._world.later(0, lambda: self._deliver(event_id, body))
+            self._world.later(delay_s, lambda: self._deliver(event_id, body))
 
     async def _deliver(self, event_id: str, body: bytes) -> None:
         for delay_s in (*_RETRY_DELAYS_S, None):
@@ -66,7 +77,8 @@ class Sender:
                 return
             try:
                 async with asyncio.timeout(_ATTEMPT_TIMEOUT_S):
-                    headers = {"User-Agent": self._user_agent, **self.signed(endpoint, body)}
+                    common = {"User-Agent": self._user_agent, "Content-Type": self.content_type}
+                    headers = {**common, **self.signed(endpoint, body)}
                     status = await _post(endpoint["url"], body, headers)
             except (OSError, TimeoutError, ValueError, IndexError) as error:
                 logger.info("webhook %s did not get through: %r", event_id, error)
@@ -98,7 +110,7 @@ async def _post(url: str, body: bytes, headers: Mapping[str, str]) -> int:
         query = f"?{target.query}" if target.query else ""
         lines = "\r\n".join(f"{name}: {value}" for name, value in headers.items())
         head = (
-            f"POST {path}{query} HTTP/1.1\r\nHost: {target.netloc}\r\nContent-Type: application/json; charset=utf-8\r\n"
+            f"POST {path}{query} HTTP/1.1\r\nHost: {target.netloc}\r\n"
             f"Content-Length: {len(body)}\r\nAccept: */*\r\nConnection: close\r\n{lines}\r\n\r\n"
         )
         writer.write(head.encode() + body)
