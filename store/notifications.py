@@ -77,6 +77,8 @@ class Try(Message):
     vendor: str
     ended: Ended | None = None
     code: str | None = None
+    text: str | None = None
+    """Of an SMS whose fate is not known: what it is looked up by at its vendor, as it was sent."""
 
 
 class StoredRow(Notification):
@@ -128,10 +130,10 @@ async def get(connection: AsyncConnection, notification_id: str, *, lock: bool =
     return None if row is None else _stored(row)
 
 
-async def begin(connection: AsyncConnection, row: StoredRow, number: int, vendor: str) -> None:
+async def begin(connection: AsyncConnection, row: StoredRow, number: int, vendor: str, text: str | None = None) -> None:
     """Notes a try before the vendor is called; `row` is locked, and has had one try less. Needs a transaction."""
     assert len(row.attempts) == number - 1, f"try {number} of {row.notification_id} does not follow {len(row.attempts)}"
-    attempts = [*row.attempts, Try(at=datetime.now(UTC), vendor=vendor)]
+    attempts = [*row.attempts, Try(at=datetime.now(UTC), vendor=vendor, text=text)]
     await _write(
         connection,
         row,
@@ -154,7 +156,9 @@ async def finish(
     """Writes down what came of a try; returns how the row stands then. Needs a transaction."""
     row = await _locked(connection, notification_id)
     attempts = list(row.attempts)
-    attempts[number - 1] = attempts[number - 1].model_copy(update={"ended": ended, "code": code})
+    one = attempts[number - 1]
+    text = one.text if ended == "unknown" else None
+    attempts[number - 1] = one.model_copy(update={"ended": ended, "code": code, "text": text})
     state: NotificationState = row.state
     values: dict[str, object] = {"attempts": [one.model_dump(mode="json") for one in attempts]}
     if ended == "confirmed":

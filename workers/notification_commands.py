@@ -20,10 +20,11 @@ def preview(
     out: Annotated[Path, typer.Option(help="The folder that is written.")] = Path("notification-preview"),
 ) -> None:
     """Write every notification with made-up data as files to open in a browser."""
+    from schema.notifications import Language, NotificationKind  # noqa: PLC0415  # heavy, as above
     from workers.notice_preview import KINDS, LANGUAGES, write_preview  # noqa: PLC0415  # heavy, as above
 
-    languages = [one for one in LANGUAGES if language in (None, one)]
-    kinds = [one for one in KINDS if kind in (None, one)]
+    languages: list[Language] = [one for one in LANGUAGES if language is None or language == one]
+    kinds: list[NotificationKind] = [one for one in KINDS if kind is None or kind == one]
     if not languages:
         raise typer.BadParameter(f"one of {', '.join(LANGUAGES)} is expected", param_hint="--language")
     if not kinds:

@@ -6,6 +6,8 @@ from temporalio.client import Client
 
 from activities.cancelling import Cancelling
 from activities.found_offers import FoundOffers
+from activities.notice_reading import LinkMaker
+from activities.notifying import Notifications
 from activities.payments import Payments
 from activities.pricing import Pricing
 from activities.reconciling import Reconciling
@@ -24,6 +26,7 @@ from store.valkey import Valkey
 from workflows.admission import AdmissionSweepWorkflow
 from workflows.booking import BookingWorkflow
 from workflows.cancellation import CancellationWorkflow
+from workflows.notification import NotificationWorkflow
 from workflows.reconciliation import ReconciliationWorkflow
 from workflows.refund import RefundWorkflow
 from workflows.repair import RepairWorkflow
@@ -35,6 +38,7 @@ WORKFLOWS: Sequence[type] = (
     AdmissionSweepWorkflow,
     ReconciliationWorkflow,
     RepairWorkflow,
+    NotificationWorkflow,
 )
 
 
@@ -55,6 +59,9 @@ def all_activities(
     sweeping = Sweeping(database, valkey, vendors, client, settings.saga, settings.relay)
     reconciling = Reconciling(database, vendors, client, settings.reconciliation, settings.saga)
     repairing = Repairing(database, vendors, client, settings.saga)
+    secret = settings.link_secret
+    links = LinkMaker(str(settings.public_url), None if secret is None else secret.get_secret_value())
+    notifications = Notifications(database, vendors, links)
     return [
         pricing.check_price,
         recording.record_state,
@@ -86,4 +93,11 @@ def all_activities(
         repairing.examine,
         repairing.release_stray,
         repairing.conclude,
+        notifications.plan_notification,
+        notifications.planned_row,
+        notifications.show_live,
+        notifications.send_notice,
+        notifications.find_out_notice,
+        notifications.look_for_receipt,
+        notifications.give_up_notice,
     ]
