@@ -78,6 +78,9 @@ def stripe_call(call: Call, *, reading: bool = False) -> Generator[None, None, N
         if reading and isinstance(translated, Refusal):
             translated = VendorContractBroken(f"{VENDOR}: {call.operation}: {translated.code or translated.status}")
         raise translated from None
+    except UnicodeDecodeError:
+        # The library decodes an answer before it looks at it, and lets this one through.
+        raise VendorContractBroken(f"{VENDOR}: {call.operation}: the answer is not UTF-8") from None
     finally:
         _call.reset(token)
 
