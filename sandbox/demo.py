@@ -1,4 +1,4 @@
-"""`travelhub demo`: searches and six trips on a stack of their own, over HTTP as a client would, with things broken on purpose.
+"""`travelhub demo`: searches and ten trips on a stack of their own, over HTTP as a client would, with things broken on purpose.
 
 It exits 0 only if every search and trip ended as it must and every invariant holds, by the vendors' own books.
 """
@@ -19,11 +19,14 @@ import httpx
 import structlog
 
 from sandbox.demo_client import DemoError, Lines
-from sandbox.demo_play import Stage
+from sandbox.demo_play import Player
 from sandbox.demo_report import DemoReport, InvariantReport, ScenarioReport, invariants_of, missed_by, report_of
-from sandbox.demo_scenarios import SCENARIOS, Run, environment
+from sandbox.demo_run import Run
+from sandbox.demo_scenarios import SCENARIOS
 from sandbox.demo_screen import Screen
 from sandbox.demo_searches import Searcher
+from sandbox.demo_settings import environment
+from sandbox.demo_stage import Stage
 from sandbox.stack import Stack, StackOptions
 from sandbox.stack_state import StackState
 from sandbox.supervisor import StackError
@@ -101,13 +104,13 @@ async def _play(stack: Stack, screen: Screen) -> DemoReport:
     screen.say(f"ready: API {state.api_url}, Temporal's Web UI {state.temporal_ui_url}, logs {state.logs}")
     runs = [Run(scenario) for scenario in SCENARIOS]
     lines = Lines.to(state)
-    stage = Stage(stack, lines, asyncio.Event())
+    player = Player(Stage(stack, lines, asyncio.Event()))
     try:
         searches = await Searcher(lines, screen.say).make()
         async with screen.following(runs):
-            await stage.play(runs)
+            await player.play(runs)
         screen.say("reading the vendors' books and auditing")
-        scenarios = [await _report(stage, run) for run in runs]
+        scenarios = [await _report(player, run) for run in runs]
         invariants, problem = await _audit(stack, runs)
     finally:
         await lines.aclose()
@@ -120,14 +123,14 @@ async def _play(stack: Stack, screen: Screen) -> DemoReport:
     )
 
 
-async def _report(stage: Stage, run: Run) -> ScenarioReport:
+async def _report(player: Player, run: Run) -> ScenarioReport:
     """Looked at also if it went wrong: then the books tell why."""
     ending = None
     try:
-        ending = await stage.ending(run)
+        ending = await player.ending(run)
     except (DemoError, httpx.HTTPError, ValueError) as error:
         run.problem = run.problem or f"its books cannot be read: {type(error).__name__}: {error}"
-    return report_of(run, ending, stage.stack.state.temporal_ui_url)
+    return report_of(run, ending, player.stage.stack.state.temporal_ui_url)
 
 
 async def _audit(stack: Stack, runs: list[Run]) -> tuple[list[InvariantReport], str | None]:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Final
 
-from sandbox.demo_client import Effect, ItemSeen, PaymentSeen, VendorPayment, VendorReservation
-from sandbox.demo_scenarios import Ending, Happening
+from sandbox.demo_answers import Effect, ItemSeen, PaymentSeen, VendorPayment, VendorReservation
+from sandbox.demo_run import Ending, Happening
 from schema.model import Message
 from schema.money import Money
 from schema.references import item_reference

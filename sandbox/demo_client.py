@@ -1,25 +1,33 @@
-"""The demo's two ends of the line: TravelHub's API, spoken to as any client would, and the vendors' own books.
-
-The models are the demo's own reading of the documented answers; what it does not need it leaves out.
-"""
+"""The demo's two ends of the line: TravelHub's API, spoken to as any client would, and the vendors' own books and desks."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date
 from pathlib import Path
 from typing import Final, TypeVar
 
 import httpx
 from pydantic import TypeAdapter, ValidationError
 
+from sandbox.demo_answers import (
+    BookingSeen,
+    CaseDetail,
+    CaseSeen,
+    Effect,
+    EventSeen,
+    FaultSeen,
+    FeeQuoted,
+    OfferSeen,
+    PaymentSeen,
+    StatementSeen,
+    VendorBooks,
+)
 from sandbox.stack_state import StackState
 from schema.model import Message
 from schema.money import Money
-from schema.offers import Kind
-from schema.states import BookingState, ItemState, PaymentState
 
 ANSWER_WITHIN_S: Final = 15
 """One HTTP call; longer only on a machine that hardly moves."""
@@ -32,143 +40,6 @@ _Answer = TypeVar("_Answer", bound=Message)
 
 class DemoError(Exception):
     """Why a scenario could not go on, in words, with the log that may tell more."""
-
-
-class SameElsewhere(Message):
-    """An equal offer of another supplier, listed with the cheapest."""
-
-    supplier: str
-    offer_id: str
-    price: Money
-
-
-class OfferSeen(Message):
-    """An offer of `POST /v1/searches`."""
-
-    offer_id: str
-    supplier: str
-    kind: Kind
-    price: Money
-    holdable: bool
-    also_from: list[SameElsewhere]
-
-
-class Replaced(Message):
-    """An offer that its supplier refused, so that another one's took its place."""
-
-    supplier: str
-    price: Money
-    reason: str
-
-
-class ItemSeen(Message):
-    item_no: int
-    kind: Kind
-    supplier: str
-    summary: str
-    state: ItemState
-    price: Money
-    replaces: list[Replaced]
-
-
-class PaymentNamed(Message):
-    payment_id: str
-
-
-class BookingSeen(Message):
-    """`GET /v1/bookings/{id}`."""
-
-    booking_id: str
-    state: BookingState
-    reason: str | None
-    waiting_for: str | None
-    total: Money
-    consent_limit: Money
-    items: list[ItemSeen]
-    payments: list[PaymentNamed]
-
-
-class PaymentSeen(Message):
-    """`GET /v1/payments/{id}`."""
-
-    payment_id: str
-    state: PaymentState
-    authorised: Money
-    captured: Money
-    refunded: Money
-
-
-class EventSeen(Message):
-    state: BookingState
-    data: dict[str, object]
-    created_at: datetime
-
-
-class CaseSeen(Message):
-    booking_id: str
-    reason: str
-
-
-class VendorReservation(Message):
-    """One line of a supplier's books."""
-
-    vendor: str
-    kind: str
-    object_id: str
-    metadata: dict[str, object]
-    status: str
-    price_minor: int | None
-    currency: str | None
-
-    @property
-    def live(self) -> bool:
-        """Somebody has a seat, a bed or a car because of it."""
-        return self.status in ("held", "confirmed")
-
-    @property
-    def reference(self) -> str:
-        """Ours, as the supplier keeps it."""
-        return str(self.metadata.get("reference", ""))
-
-
-class VendorPayment(Message):
-    """One line of the payment provider's books."""
-
-    vendor: str
-    object_id: str
-    metadata: dict[str, object]
-    status: str
-    authorised_minor: int
-    captured_minor: int
-    refunded_minor: int
-    currency: str
-    authorisation_open: bool
-
-
-class VendorBooks(Message):
-    reservations: list[VendorReservation]
-    payments: list[VendorPayment]
-
-
-class Effect(Message):
-    """One entry of a vendor's append-only ledger."""
-
-    at: datetime
-    vendor: str
-    type: str
-    object_id: str
-    amount_minor: int | None
-    currency: str | None
-
-
-class FaultSeen(Message):
-    """A rule of the sandbox's fault plan, with how often it met its call and how often it struck."""
-
-    id: str
-    action: str
-    path: str | None
-    matched: int
-    fired: int
 
 
 class _Offers(Message):
@@ -246,9 +117,29 @@ class TravelApi:
         path, body = f"/v1/bookings/{booking_id}/price-acceptance", {"total": total.model_dump()}
         return (await self._post(path, body, _Decision, {"Idempotency-Key": key})).message
 
+    async def statement(self, booking_id: str) -> StatementSeen:
+        return await self._get(f"/v1/bookings/{booking_id}/statement", StatementSeen)
+
+    async def cancellation_fee(self, booking_id: str, key: str) -> FeeQuoted:
+        """What cancelling costs, and the token that accepts it."""
+        return await self._post(f"/v1/bookings/{booking_id}/cancellation", {}, FeeQuoted, {"Idempotency-Key": key})
+
+    async def cancel(self, booking_id: str, token: str, key: str) -> str:
+        path, body = f"/v1/bookings/{booking_id}/cancellation", {"token": token}
+        return (await self._post(path, body, _Decision, {"Idempotency-Key": key})).message
+
     async def cases(self) -> list[CaseSeen]:
         """Open review cases; an operator's token is needed."""
         return (await self._get("/v1/ops/cases", _Cases)).cases
+
+    async def case(self, case_id: str) -> CaseDetail:
+        """An operator's token is needed."""
+        return await self._get(f"/v1/ops/cases/{case_id}", CaseDetail)
+
+    async def resolve(self, case_id: str, action: str, note: str, key: str) -> str:
+        """An operator's token is needed."""
+        path, body = f"/v1/ops/cases/{case_id}/resolution", {"action": action, "note": note}
+        return (await self._post(path, body, _Decision, {"Idempotency-Key": key})).message
 
     async def _get(self, path: str, model: type[_Answer]) -> _Answer:
         return self._read(await self.http.get(path), model)
@@ -267,7 +158,7 @@ class TravelApi:
 
 @dataclass(frozen=True)
 class VendorDesk:
-    """The simulated vendors' books and their fault plan."""
+    """The simulated vendors: their books, their fault plan, and the pages and apps on which a payer acts."""
 
     http: httpx.AsyncClient
     log: Path
@@ -278,6 +169,23 @@ class VendorDesk:
 
     async def planned(self) -> list[FaultSeen]:
         return _FAULTS.validate_json(_checked(await self.http.get("/_sandbox/faults"), self.log).content)
+
+    async def mend(self, rule_id: str) -> None:
+        """Takes a rule out of the plan."""
+        _checked(await self.http.delete(f"/_sandbox/faults/{rule_id}"), self.log)
+
+    async def approve_at_paypal(self, page: str) -> None:
+        """Opens PayPal's page and presses Pay, as a payer in a browser would; where it sends the payer back to is not visited."""
+        _checked(await self.http.get(page), self.log)
+        pay = httpx.URL(page).copy_merge_params({"decision": "approve"})
+        pressed = await self.http.post(pay, follow_redirects=False)
+        if not pressed.has_redirect_location:
+            _checked(pressed, self.log)
+
+    async def authenticate_card(self, client_secret: str) -> None:
+        """The bank's app says yes: Stripe's client library needs the secret alone, which begins with the payment's id."""
+        intent = client_secret.partition("_secret_")[0]
+        _checked(await self.http.post(f"/_sandbox/stripe/payment_intents/{intent}/authenticate"), self.log)
 
     async def books(self, booking_id: str) -> VendorBooks:
         answer = await self.http.get("/_sandbox/books", params={"contains": booking_id})

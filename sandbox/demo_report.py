@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING
 import orjson
 from pydantic import computed_field
 
+from sandbox.demo_answers import CaseDetail, StatementSeen, VendorBooks
 from sandbox.demo_books import BookLine, Moment, lines_of, timeline_of
-from sandbox.demo_client import VendorBooks
-from sandbox.demo_expectations import Expectation, expectations
-from sandbox.demo_scenarios import SCENARIOS, Ending, Run
+from sandbox.demo_expectations import expectations
+from sandbox.demo_expected_alone import Expectation
+from sandbox.demo_run import Ending, Run
+from sandbox.demo_scenarios import SCENARIOS
 from sandbox.demo_searches import SEARCHES, SearchReport
 from schema.bookings import workflow_id_for
 from schema.model import Message
@@ -37,6 +39,10 @@ class ScenarioReport(Message):
     books: list[BookLine]
     """Ours beside the vendors'."""
     vendors_books: VendorBooks
+    case: CaseDetail | None
+    """The review case as the operator read it."""
+    statement: StatementSeen | None
+    """Of the scenarios that are about it."""
     workflow_url: str | None
 
     @computed_field
@@ -141,6 +147,8 @@ def report_of(run: Run, ending: Ending | None, ui_url: str) -> ScenarioReport:
         timeline=timeline_of(ending, run.happenings) if ending else [],
         books=lines_of(ending) if ending else [],
         vendors_books=ending.books if ending else VendorBooks(reservations=[], payments=[]),
+        case=run.case,
+        statement=ending.statement if ending and scenario.tells_statement else None,
         workflow_url=url,
     )
 

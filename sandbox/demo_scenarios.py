@@ -1,29 +1,19 @@
-"""The six trips of the demo: what is booked, what goes wrong on the way, and how it must end. Facts only, no doing."""
+"""The trips of the demo: what is booked and how it is paid, what goes wrong on the way, who does what about it, and how it must end.
+
+Facts only, no doing: sandbox/demo_acts.py does.
+"""
 
 from __future__ import annotations
 
-import time
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from typing import Final
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final, Literal
 
-from sandbox.demo_client import BookingSeen, CaseSeen, Effect, EventSeen, FaultSeen, PaymentSeen, VendorBooks
-from schema.bookings import NewSagaPolicy, Substitution
-from schema.money import Money
+from schema.bookings import Substitution
 from schema.states import BookingState
 
-POLICY: Final = NewSagaPolicy(
-    consent_timeout_s=120,
-    payment_action_timeout_s=60,
-    payment_poll_s=5,
-    step_timeout_s=20,
-    heartbeat_timeout_s=5,
-    find_out_margin_s=5,
-    undo_budget_s=40,
-    refund_poll_s=2,
-    refund_timeout_s=60,
-)
-"""Waits that suit an audience: what takes minutes or days in production takes seconds here."""
+Act = Literal["books", "kills_worker", "accepts_price", "pays_at_paypal", "authenticates_card", "cancels", "asks_desk"]
+"""What is done in a scenario beside searching and booking."""
 
 TRAVELLER: Final = {
     "title": "ms",
@@ -35,30 +25,24 @@ TRAVELLER: Final = {
     "phone_number": "+442080160509",
 }
 
-
-def environment() -> dict[str, str]:
-    """The `TRAVELHUB_*` variables that make the demo's stack wait for less long."""
-    saga = {f"TRAVELHUB_SAGA__{name.upper()}": str(value) for name, value in POLICY.model_dump().items()}
-    # A try of a step outlives its call; the vendors' look-up lags, minutes in reality, shrink to seconds.
-    return {
-        **saga,
-        "TRAVELHUB_VENDOR_TIMEOUT_S": "15",
-        "TRAVELHUB_VENDOR_CLOCK_SCALE": "0.05",
-        "TRAVELHUB_SEARCH__SUPPLIER_TIMEOUT_S": "2",
-    }
+CARD: Final = {"method": "card", "provider": "stripe", "payment_method_id": "pm_card_visa"}
+CARD_WITH_3D_SECURE: Final = {**CARD, "payment_method_id": "pm_card_threeDSecure2Required"}
+PAYPAL: Final = {"method": "paypal", "provider": "paypal", "payment_method_id": "paypal"}
+"""No account kept: the payer approves on PayPal's own page."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Scenario:
     """One trip."""
 
     letter: str
     name: str
     title: str
-    origin: str
-    destination: str
-    ends: BookingState
-    fault: dict[str, object] | None = None
+    route: tuple[str, str]
+    ends: BookingState = BookingState.CONFIRMED
+    act: Act = "books"
+    payment: Mapping[str, str]
+    fault: Mapping[str, object] | None = None
     """A rule of the sandbox's fault plan, for the calls of this trip only."""
     in_words: str = ""
     """What that rule does."""
@@ -66,130 +50,124 @@ class Scenario:
     """The rise of the price that the traveller agrees to beforehand."""
     substitution: Substitution = "never"
     """Whether the same may come from another supplier. Then a flight is chosen that another one has for no more."""
+    tells_statement: bool = False
+    """Whether the audience is shown the booking's statement."""
 
     @property
     def key(self) -> str:
         """Idempotency-Key and correlation id. No scenario's may be part of another's: rules are addressed by it."""
         return f"demo-{self.name}"
 
+    @property
+    def provider(self) -> str:
+        """Through whom it is paid."""
+        return self.payment["provider"]
 
-_HOLD_HOTEL: Final[dict[str, object]] = {"vendor": "expedia_rapid", "method": "POST", "path": "/itineraries"}
+
+_HOLD_HOTEL: Final[Mapping[str, object]] = {"vendor": "expedia_rapid", "method": "POST", "path": "/itineraries"}
 SCENARIOS: Final = (
-    Scenario("a", "confirmed", "a trip is booked", "LHR", "LIS", BookingState.CONFIRMED),
+    Scenario(letter="a", name="confirmed", title="a trip is booked", route=("LHR", "LIS"), payment=CARD),
     Scenario(
-        "b",
-        "sold-out",
-        "the car is sold out at the last step: everything is undone",
-        "DUB",
-        "FCO",
-        BookingState.FAILED,
-        {"vendor": "duffel", "method": "POST", "path": "/cars/bookings$", "action": "sold_out"},
-        "lets the last car be sold just before it is booked",
+        letter="b",
+        name="sold-out",
+        title="the car is sold out at the last step: everything is undone",
+        route=("DUB", "FCO"),
+        ends=BookingState.FAILED,
+        payment=CARD,
+        fault={"vendor": "duffel", "method": "POST", "path": "/cars/bookings$", "action": "sold_out"},
+        in_words="lets the last car be sold just before it is booked",
     ),
     Scenario(
-        "c",
-        "answer-lost",
-        "the hotel books, its answer is lost: found by our reference",
-        "CDG",
-        "BCN",
-        BookingState.CONFIRMED,
-        {**_HOLD_HOTEL, "action": "drop_after"},
-        "cuts the line when the hotel has booked and not yet answered",
+        letter="c",
+        name="answer-lost",
+        title="the hotel books, its answer is lost: found by our reference",
+        route=("CDG", "BCN"),
+        payment=CARD,
+        fault={**_HOLD_HOTEL, "action": "drop_after"},
+        in_words="cuts the line when the hotel has booked and not yet answered",
     ),
     Scenario(
-        "d",
-        "worker-killed",
-        "the worker is killed with SIGKILL half-way, and comes back",
-        "AMS",
-        "ATH",
-        BookingState.CONFIRMED,
+        letter="d",
+        name="worker-killed",
+        title="the worker is killed with SIGKILL half-way, and comes back",
+        route=("AMS", "ATH"),
+        act="kills_worker",
+        payment=CARD,
         # Slow enough that the flight is held and the hotel is not yet: there the worker dies.
-        {**_HOLD_HOTEL, "action": "delay", "delay_s": 4},
-        "makes the hotel take 4 s",
+        fault={**_HOLD_HOTEL, "action": "delay", "delay_s": 4},
+        in_words="makes the hotel take 4 s",
     ),
     Scenario(
-        "e",
-        "price-rise",
-        "the flight gets dearer than agreed: the traveller is asked",
-        "FRA",
-        "MAD",
-        BookingState.CONFIRMED,
-        {"vendor": "duffel", "method": "GET", "path": "/air/offers/", "action": "price_changed", "percent": 18},
-        "raises the price of the flight by 18 %",
+        letter="e",
+        name="price-rise",
+        title="the flight gets dearer than agreed: the traveller is asked",
+        route=("FRA", "MAD"),
+        act="accepts_price",
+        payment=CARD,
+        fault={
+            "vendor": "duffel",
+            "method": "GET",
+            "path": "/air/offers/",
+            "action": "price_changed",
+            "percent": 18,
+        },
+        in_words="raises the price of the flight by 18 %",
         tolerance_percent=2,
     ),
     Scenario(
-        "f",
-        "failover",
-        "the flight is sold out at one supplier: the same flight comes from another",
-        "LHR",
-        "BCN",
-        BookingState.CONFIRMED,
-        {"vendor": "duffel", "method": "POST", "path": "/air/orders$", "action": "sold_out"},
-        "lets Duffel's last seat be sold just before it is held",
+        letter="f",
+        name="failover",
+        title="the flight is sold out at one supplier: the same flight comes from another",
+        route=("LHR", "BCN"),
+        payment=CARD,
+        fault={"vendor": "duffel", "method": "POST", "path": "/air/orders$", "action": "sold_out"},
+        in_words="lets Duffel's last seat be sold just before it is held",
         substitution="same_or_cheaper",
     ),
+    Scenario(
+        letter="g",
+        name="paypal",
+        title="a trip is paid with PayPal: the payer approves on PayPal's page",
+        route=("MAD", "CDG"),
+        act="pays_at_paypal",
+        payment=PAYPAL,
+    ),
+    Scenario(
+        letter="h",
+        name="three-d-secure",
+        title="the bank wants the card authenticated (3-D Secure): the traveller does",
+        route=("VIE", "LIS"),
+        act="authenticates_card",
+        payment=CARD_WITH_3D_SECURE,
+    ),
+    Scenario(
+        letter="i",
+        name="refund",
+        title="a confirmed trip is cancelled for a fee that is told first; the rest is given back",
+        route=("BRU", "FCO"),
+        ends=BookingState.CANCELLED,
+        act="cancels",
+        payment=CARD,
+        fault={"vendor": "stripe", "method": "POST", "path": "/refunds$", "action": "refund_pending", "delay_s": 2},
+        in_words="makes the bank take 2 s for the refund",
+        tells_statement=True,
+    ),
+    Scenario(
+        letter="j",
+        name="desk",
+        title="nobody can say whether the money was taken: an operator looks and decides",
+        route=("ZRH", "BCN"),
+        act="asks_desk",
+        payment=CARD,
+        fault={
+            # From the capture on: only that and looking at the payment name it in the path.
+            "vendor": "stripe",
+            "path": "/payment_intents/pi_",
+            "times": None,
+            "action": "corrupt",
+            "corruption": "garbage",
+        },
+        in_words="makes Stripe answer gibberish about this payment from the capture on",
+        tells_statement=True,
+    ),
 )
-
-
-@dataclass(slots=True)
-class Happening:
-    """Something the demo itself did or saw, for the timeline."""
-
-    at: datetime
-    what: str
-
-
-@dataclass(slots=True)
-class Run:
-    """One scenario while it is played. The screen shows it, the report is made of it."""
-
-    scenario: Scenario
-    booking_id: str | None = None
-    state: BookingState | None = None
-    doing: str = "waiting for its turn"
-    problem: str | None = None
-    """Why it could not be played to its end."""
-    seen_total: Money | None = None
-    """What the search said the trip costs."""
-    waited_with: BookingSeen | None = None
-    """The booking when it waited for consent."""
-    killed_at: KilledAt | None = None
-    happenings: list[Happening] = field(default_factory=list[Happening])
-    fault_id: str | None = None
-    started_s: float | None = None
-    ended_s: float | None = None
-
-    def did(self, what: str) -> None:
-        """Notes it, with the time."""
-        self.happenings.append(Happening(datetime.now(UTC), what))
-        self.doing = what
-
-    @property
-    def seconds(self) -> float:
-        """From the request to book until it ended, or until now."""
-        if self.started_s is None:
-            return 0.0
-        return (self.ended_s or time.monotonic()) - self.started_s
-
-
-@dataclass(frozen=True, slots=True)
-class KilledAt:
-    """How far the saga was when its worker was killed, and what the supervisor did about it."""
-
-    state: BookingState
-    effects: tuple[str, ...]
-    worker_starts: int
-
-
-@dataclass(frozen=True)
-class Ending:
-    """Everything there is to see of a scenario after its end: our answers, and the vendors' books."""
-
-    booking: BookingSeen
-    payments: list[PaymentSeen]
-    events: list[EventSeen]
-    books: VendorBooks
-    ledger: list[Effect]
-    cases: list[CaseSeen]
-    fault: FaultSeen | None

@@ -14,10 +14,11 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from sandbox.demo_answers import CaseDetail, StatementSeen
 from sandbox.demo_books import BookLine, Moment
-from sandbox.demo_expectations import Expectation
+from sandbox.demo_expected_alone import Expectation
 from sandbox.demo_report import DemoReport, InvariantReport, ScenarioReport
-from sandbox.demo_scenarios import Run
+from sandbox.demo_run import Run
 from sandbox.demo_searches import Arrival, SearchReport
 from schema.money import Money
 from schema.states import BookingState
@@ -117,8 +118,12 @@ class Screen:
             console.print(Text(f"    booking {scenario.booking_id}", style="dim"))
         if scenario.timeline:
             console.print(_timeline(scenario.timeline))
+        if scenario.case:
+            console.print(_case(scenario.case))
         if scenario.books:
             console.print(_books(scenario.books))
+        if scenario.statement:
+            console.print(_statement(scenario.statement))
         self._show_expectations(scenario.expectations, scenario.problem)
 
     def _show_search(self, search: SearchReport) -> None:
@@ -194,6 +199,32 @@ def _books(lines: list[BookLine]) -> Table:
         cells = (line.what, line.ours, _amount(line.ours_minor, line.currency), line.theirs)
         rest = (_amount(line.theirs_minor, line.currency), line.vendor, line.object_id or "-")
         table.add_row(*(Text(cell, style=style) for cell in (*cells, *rest)))
+    return table
+
+
+def _case(case: CaseDetail) -> Table:
+    """What the operator read before deciding."""
+    title = f"The case: {case.reason}"
+    table = Table("", "at", "step", "how it stands", title=title, title_justify="left", padding=(0, 1))
+    for effect in case.effects:
+        of_what = f"{effect.step} {effect.amount or ''}".strip()
+        table.add_row(Text("outstanding"), Text(effect.vendor), Text(of_what), Text(effect.problem), style="bold")
+    for attempt in case.attempts:
+        stands = attempt.status if attempt.reason is None else f"{attempt.status}: {attempt.reason}"
+        table.add_row(Text("asked for"), Text(attempt.vendor), Text(attempt.step), Text(stands))
+    return table
+
+
+def _statement(statement: StatementSeen) -> Table:
+    """The booking's money, by our ledger, in the API's own words."""
+    table = Table("effect", "meaning", title="The statement", title_justify="left", padding=(0, 1))
+    for entry in statement.entries:
+        table.add_row(Text(entry.effect), Text(entry.meaning))
+    for total in statement.totals:
+        sums = (
+            f"taken {total.captured}, given back {total.refunded}, fee kept {total.fees_kept}, balance {total.balance}"
+        )
+        table.add_row(Text("in all", style="bold"), Text(sums, style="bold"))
     return table
 
 

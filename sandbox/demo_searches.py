@@ -15,7 +15,7 @@ import httpx
 from pydantic import ValidationError, computed_field
 
 from sandbox.demo_client import DemoError, Lines
-from sandbox.demo_expectations import Expectation
+from sandbox.demo_expected_alone import Expectation
 from schema.model import Message
 
 SUPPLIERS: Final = ("amadeus", "avis", "duffel", "duffel_cars", "expedia_rapid", "liteapi")
