@@ -120,18 +120,23 @@ async def asking(valkey: Valkey, cache_key: str) -> AsyncIterator[bool]:
     if not acquired:
         yield acquired is None
         return
-    renewing = asyncio.create_task(_renew(valkey, lock))
+    over = asyncio.Event()
+    renewing = asyncio.create_task(_renew(valkey, lock, over))
     try:
         yield True
     finally:
+        over.set()
         renewing.cancel()
         await valkey.attempt("search_unlock", lambda _: _unless_lost(lock.release()))
 
 
-async def _renew(valkey: Valkey, lock: Lock) -> None:
-    while True:
+async def _renew(valkey: Valkey, lock: Lock, over: asyncio.Event) -> None:
+    """Until it is over, and not only until it is cancelled: on a busy machine redis-py 8.1 loses a cancellation now and then, and
+    a released lock that is renewed for ever passes for a Valkey that is away."""
+    while not over.is_set():
         await asyncio.sleep(LOCK_S / 4)
-        await valkey.attempt("search_lock_renewed", lambda _: _unless_lost(lock.reacquire()))
+        if not over.is_set():
+            await valkey.attempt("search_lock_renewed", lambda _: _unless_lost(lock.reacquire()))
 
 
 async def _unless_lost(command: Awaitable[object]) -> None:
