@@ -140,6 +140,11 @@ def test_no_trip_is_addressed_by_another_ones_key():
     assert [(one, other) for one in keys for other in keys if one in other and one is not other] == []
 
 
+def test_no_two_trips_can_want_the_same_goods():
+    destinations = [scenario.route[1] for scenario in SCENARIOS]
+    assert len(set(destinations)) == len(destinations)
+
+
 def test_the_stack_is_told_the_demos_policy(monkeypatch):
     for name in ("DATABASE_URL", "VALKEY_URL", "DUFFEL_TOKEN", "RAPID_API_KEY", "RAPID_SECRET", "STRIPE_API_KEY"):
         monkeypatch.setenv(f"TRAVELHUB_{name}", "redis://h" if "VALKEY" in name else "postgresql://u@h/d")
