@@ -18,6 +18,8 @@ from schema.states import CONFIRMED_STATES, BookingState, PaymentState
 
 OPERATOR_NOTE: Final = "Stripe's own books show it; look once more"
 _WORKER: Final = "worker"
+_GIVES_UP_WITHIN_S: Final = 60
+"""Three keys, each with its tries and pauses: 8 s where nothing else runs."""
 
 Acting = Callable[[Stage, Run, str], Awaitable[None]]
 
@@ -90,7 +92,7 @@ async def ask_desk(stage: Stage, run: Run, booking_id: str) -> None:
     operator, key = stage.lines.operator, run.scenario.key
     doubted = frozenset({BookingState.NEEDS_OPERATOR})
     run.doing = "waiting until the saga has used up its ways of finding out"
-    await stage.follow(run, booking_id, doubted)
+    await stage.follow(run, booking_id, doubted, _GIVES_UP_WITHIN_S)
     opened = next((case for case in await operator.cases() if case.booking_id == booking_id), None)
     if opened is None:
         raise DemoError(f"booking {booking_id} needs an operator, and the desk has no case of it")

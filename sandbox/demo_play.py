@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from typing import Final
 
@@ -29,6 +29,8 @@ _LEAVES_IN_DAYS: Final = (30, 37, 44, 51)
 """Tried in turn, should nothing that can be held be on sale on a day."""
 _STAYS: Final = timedelta(days=4)
 _SETTLED_WITHIN_S: Final = 60
+_SEARCHES_AT_ONCE: Final = 2
+"""All ten at once would, on a small or busy machine, each take longer than a supplier is waited for."""
 _SOLD_BY: Final[dict[Kind, str]] = {"flight": "duffel", "hotel": "expedia_rapid", "car": "duffel_cars"}
 """Whom the scenarios buy from, because it is their calls that the scenarios' rules break."""
 
@@ -38,11 +40,12 @@ class Player:
     """Plays the runs on a stage, and looks at what came of them."""
 
     stage: Stage
+    searching: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(_SEARCHES_AT_ONCE))
 
     async def play(self, runs: Sequence[Run]) -> None:
         """All of them to their ends; one that cannot go on says why in its `problem` and leaves the others alone."""
         async with asyncio.TaskGroup() as group:
-            for run in runs:
+            for run in sorted(runs, key=_kills_worker, reverse=True):
                 group.create_task(self._play(run))
 
     async def _play(self, run: Run) -> None:
@@ -55,14 +58,15 @@ class Player:
         finally:
             run.ended_s = time.monotonic() if run.started_s is not None else None
             run.doing = run.problem or "done"
-            if run.scenario.act == "kills_worker":
+            if _kills_worker(run):
                 self.stage.worker_is_back.set()  # or never will be: the others find out by themselves
 
     async def _perform(self, run: Run) -> None:
         scenario, stage = run.scenario, self.stage
-        run.doing = "searching"
-        offers = await self._find(scenario)
-        if scenario.act != "kills_worker":
+        async with self.searching:
+            run.doing = "searching"
+            offers = await self._find(scenario)
+        if not _kills_worker(run):
             run.doing = "waiting until the worker of (d) is back"
             await stage.worker_is_back.wait()
         if scenario.fault is not None:
@@ -121,6 +125,10 @@ class Player:
             fault=run.mended or next((rule for rule in await vendors.planned() if rule.id == run.fault_id), None),
             statement=await traveller.statement(run.booking_id),
         )
+
+
+def _kills_worker(run: Run) -> bool:
+    return run.scenario.act == "kills_worker"
 
 
 def _cheapest(offers: Sequence[OfferSeen], kind: Kind) -> OfferSeen | None:
