@@ -1,4 +1,5 @@
-"""A stored webhook on its way to those it concerns: workflows that wait for news of a payment, or what is offered of a supplier.
+"""A stored webhook on its way to those it concerns: workflows that wait for news of a payment, the monitors of flights, and what is
+offered of a supplier.
 
 What stops it is either somebody who is away, which passes and counts for nothing, or the message itself: that is counted, and after a
 few failures the message is a dead letter.
@@ -11,12 +12,15 @@ from structlog.stdlib import get_logger
 from temporalio.client import Client
 from temporalio.service import RPCError, RPCStatusCode
 
+from activities.watching import take_pushed
+from gateways.flight_ports import TellsOfFlights
 from gateways.ports import Notifying, Vendors
 from schema.dead_letters import CONTRACT_BROKEN, HANDING_OVER_FAILED, NEVER_OWNED, UNREADABLE, Failure
 from schema.errors import OutcomeUnclear, ServiceUnavailable, TravelHubError, VendorContractBroken, VendorUnavailable
+from schema.flights import FlightPolicy
 from schema.payments import PaymentChanged
 from search.invalidation import drop_items_with
-from store import inbox
+from store import flight_watch, inbox
 from store.database import AWAY, Database
 from store.inbox import InboxMessage, Waiting
 from store.valkey import Valkey
@@ -39,11 +43,14 @@ class Away(Exception):
 class HandingOver:
     """Takes messages to those they concern; everything in it may be done twice."""
 
-    def __init__(self, database: Database, valkey: Valkey, vendors: Vendors, client: Client) -> None:
+    def __init__(
+        self, database: Database, valkey: Valkey, vendors: Vendors, client: Client, flights: FlightPolicy
+    ) -> None:
         self._database = database
         self._valkey = valkey
         self._vendors = vendors
         self._client = client
+        self._flights = flights
 
     async def hand_over(self, message: InboxMessage) -> bool:
         """Hands a message of the inbox over, and counts a failure. Returns whether it was handed over; news of a payment that is not
@@ -96,11 +103,14 @@ class HandingOver:
             raise ServiceUnavailable("Temporal cannot be reached") from error
 
     async def _follow(self, message: InboxMessage, subject: str) -> None:
-        """Asks the supplier what became of the message's subject, and drops what is offered of it.
+        """Asks the supplier what became of the message's subject, keeps what it says of flights, and drops what is offered of it.
 
-        Raises what `Notifying.touched` does, and ServiceUnavailable while Valkey is away.
+        Raises what `Notifying.touched` does, and ServiceUnavailable while Temporal or Valkey is away.
         """
-        touched = await self._notifying(message.vendor).touched(subject, correlation_id=message.event_id)
+        notifying = self._notifying(message.vendor)
+        if isinstance(notifying, TellsOfFlights):
+            await self._take_news(notifying, message, subject)
+        touched = await notifying.touched(subject, correlation_id=message.event_id)
         for part in touched:
             await drop_items_with(self._database, self._valkey, message.vendor, part)
             if self._valkey.away:
@@ -108,6 +118,17 @@ class HandingOver:
         _log.info(
             "notice_followed", vendor=message.vendor, event_id=message.event_id, type=message.type, touched=len(touched)
         )
+
+    async def _take_news(self, supplier: TellsOfFlights, message: InboxMessage, order_id: str) -> None:
+        """Travellers before searches: the monitors of the order's flights hear of it first."""
+        news = await supplier.news(order_id, message.event_id)
+        async with self._database.read() as connection:
+            booked = await flight_watch.of_order(connection, message.vendor, order_id)
+        planned = {flight.flight.key: flight for flight in booked}
+        for one in news:
+            await take_pushed(
+                self._client, self._database, self._flights, one, planned.get(one.flight.key), message.event_id
+            )
 
     def _notifying(self, vendor: str) -> Notifying:
         try:

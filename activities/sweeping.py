@@ -10,9 +10,8 @@ from temporalio.client import Client
 from activities.admission import booking_input, start_booking
 from activities.handing_over import STRANGE, Away, HandingOver
 from gateways.ports import Vendors
-from schema.bookings import SagaPolicy
 from schema.model import Message
-from schema.settings import RelaySettings
+from schema.settings import Settings
 from store import bookings, dead_letters, deliveries, inbox, offers
 from store.database import Database
 from store.search_cache import KEPT
@@ -49,20 +48,14 @@ class SweepResult(Message):
 
 class Sweeping:
     def __init__(
-        self,
-        database: Database,
-        valkey: Valkey,
-        vendors: Vendors,
-        client: Client,
-        policy: SagaPolicy,
-        relay: RelaySettings,
+        self, database: Database, valkey: Valkey, vendors: Vendors, client: Client, settings: Settings
     ) -> None:
         self._database = database
         self._vendors = vendors
         self._client = client
-        self._policy = policy
-        self._deliveries_kept = timedelta(seconds=relay.deliveries_kept_s)
-        self._handing_over = HandingOver(database, valkey, vendors, client)
+        self._policy = settings.saga
+        self._deliveries_kept = timedelta(seconds=settings.relay.deliveries_kept_s)
+        self._handing_over = HandingOver(database, valkey, vendors, client, settings.flights)
 
     @activity.defn
     async def sweep_admissions(self, sweep: SweepInput) -> SweepResult:

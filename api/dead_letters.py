@@ -42,7 +42,9 @@ async def deal_with(services: Services, client: ApiClient, letter_id: str, wish:
 
 
 async def _hand_over(services: Services, letter: DeadLetter, action: LetterAction) -> Answer:
-    handing_over = HandingOver(services.database, services.valkey, services.vendors, services.temporal)
+    handing_over = HandingOver(
+        services.database, services.valkey, services.vendors, services.temporal, services.settings.flights
+    )
     try:
         failure = await handing_over.deliver(InboxMessage.of(letter))
     except Away as error:

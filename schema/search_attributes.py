@@ -9,7 +9,7 @@ from typing import Final
 from temporalio.common import SearchAttributeKey
 
 STATE: Final = "TravelHubState"
-"""Keyword: the `BookingState` of the booking, as recorded."""
+"""Keyword: the `BookingState` of the booking, as recorded; of a flight's monitor, the flight's phase."""
 WAITING_FOR: Final = "TravelHubWaitingFor"
 """Keyword: whom or what the workflow waits for; empty while it works."""
 CLIENT: Final = "TravelHubClient"

@@ -1,18 +1,19 @@
 """Who watches which flight: what its monitor goes by, what the monitors' sweep finds, and the flights of a supplier's order."""
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Literal
 
 from sqlalchemy import Select, and_, exists, func, literal, or_, select, union_all, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from schema.flights import FlightId, FlightStatus, WatchedFlight
+from schema.itineraries import FlightDetails
 from schema.model import Message
-from schema.offers import FlightOffer, FlightSegment
 from schema.tables import booking_items, flights, itinerary_segments
-from schema.zones import zone_of
 from store.flights import ON_IT, PlannedFlight
+from store.records import stored_item
+from store.segments import segments_of
 
 _segments = itinerary_segments
 _SOMEBODY_ON_IT = exists().where(ON_IT)
@@ -114,27 +115,20 @@ async def booked(connection: AsyncConnection, flight_key: str) -> PlannedFlight 
 
 async def of_order(connection: AsyncConnection, supplier: str, order_id: str) -> list[PlannedFlight]:
     """The flights of a supplier's order, as they were booked; none for an order that is not in our books."""
-    query = select(booking_items.c.public).where(
-        booking_items.c.provider_code == supplier,
-        booking_items.c.provider_booking_ref == order_id,
-        booking_items.c.kind == literal("flight"),
+    query = select(booking_items).where(
+        booking_items.c.provider_code == supplier, booking_items.c.provider_booking_ref == order_id
     )
-    found = (await connection.execute(query)).scalar_one_or_none()
-    if found is None:
-        return []
-    return [_planned(segment) for segment in FlightOffer.model_validate(found).segments]
-
-
-def _planned(segment: FlightSegment) -> PlannedFlight:
-    departs_in, arrives_in = (zone_of(airport) or UTC for airport in (segment.origin, segment.destination))
-    return PlannedFlight(
-        flight=FlightId(
-            carrier=segment.carrier, number=segment.number, on=segment.departs_at.date(), origin=segment.origin
-        ),
-        destination=segment.destination,
-        departs_at=segment.departs_at.replace(tzinfo=departs_in),
-        arrives_at=segment.arrives_at.replace(tzinfo=arrives_in),
-    )
+    rows = (await connection.execute(query)).mappings()
+    return [
+        PlannedFlight(
+            flight=FlightId.of_key(segment.flight_key),
+            destination=segment.details.destination,
+            departs_at=segment.starts_at,
+            arrives_at=segment.ends_at,
+        )
+        for segment in segments_of([stored_item(row) for row in rows])
+        if segment.flight_key is not None and isinstance(segment.details, FlightDetails)
+    ]
 
 
 def _faulty(keys: Select[tuple[str]], fault: Fault) -> Select[tuple[str, str]]:

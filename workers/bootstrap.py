@@ -32,7 +32,7 @@ from temporalio.client import (
 )
 from temporalio.service import RPCError, RPCStatusCode
 
-from schema import bookings, reconciliation, search_attributes
+from schema import bookings, flights, reconciliation, search_attributes
 from schema.settings import Settings
 from workers.temporal import temporal_connection
 
@@ -68,6 +68,13 @@ REGULAR_WORK: Final = (
         bookings.TASK_QUEUE,
         every=timedelta(minutes=10),
         jitter=timedelta(seconds=60),
+    ),
+    RegularWork(
+        flights.MONITOR_SWEEP_SCHEDULE,
+        flights.MONITOR_SWEEP_WORKFLOW,
+        bookings.TASK_QUEUE,
+        every=timedelta(minutes=5),
+        jitter=timedelta(seconds=30),
     ),
 )
 

@@ -6,6 +6,7 @@ from temporalio.client import Client
 
 from activities.cancelling import Cancelling
 from activities.found_offers import FoundOffers
+from activities.monitor_sweeping import MonitorSweeping
 from activities.notice_reading import LinkMaker
 from activities.notifying import Notifications
 from activities.payments import Payments
@@ -19,6 +20,7 @@ from activities.reservations import Reservations
 from activities.substituting import Substituting
 from activities.sweeping import Sweeping
 from activities.undoing import Undoing
+from activities.watching import Watching
 from gateways.ports import Vendors
 from schema.settings import Settings
 from store.database import Database
@@ -26,6 +28,8 @@ from store.valkey import Valkey
 from workflows.admission import AdmissionSweepWorkflow
 from workflows.booking import BookingWorkflow
 from workflows.cancellation import CancellationWorkflow
+from workflows.flight_monitor import FlightMonitorWorkflow
+from workflows.monitor_sweep import MonitorSweepWorkflow
 from workflows.notification import NotificationWorkflow
 from workflows.reconciliation import ReconciliationWorkflow
 from workflows.refund import RefundWorkflow
@@ -36,6 +40,8 @@ WORKFLOWS: Sequence[type] = (
     RefundWorkflow,
     CancellationWorkflow,
     AdmissionSweepWorkflow,
+    FlightMonitorWorkflow,
+    MonitorSweepWorkflow,
     ReconciliationWorkflow,
     RepairWorkflow,
     NotificationWorkflow,
@@ -56,7 +62,9 @@ def all_activities(
     releasing = Releasing(database, vendors)
     refunds = Refunds(database, vendors)
     cancelling = Cancelling(database, vendors)
-    sweeping = Sweeping(database, valkey, vendors, client, settings.saga, settings.relay)
+    sweeping = Sweeping(database, valkey, vendors, client, settings)
+    watching = Watching(database, vendors)
+    monitor_sweeping = MonitorSweeping(database, client, settings.flights)
     reconciling = Reconciling(database, vendors, client, settings.reconciliation, settings.saga)
     repairing = Repairing(database, vendors, client, settings.saga)
     secret = settings.link_secret
@@ -87,6 +95,12 @@ def all_activities(
         refunds.look_at_refund,
         cancelling.quote_cancellation,
         sweeping.sweep_admissions,
+        watching.poll_flight,
+        watching.look_at_flight,
+        watching.fan_out_batch,
+        watching.tell_newcomers,
+        watching.end_watching,
+        monitor_sweeping.sweep_monitors,
         reconciling.begin_run,
         reconciling.read_pages,
         reconciling.end_run,

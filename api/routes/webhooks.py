@@ -55,7 +55,9 @@ async def receive(vendor: str, request: Request, services: Serve) -> Response:
 
 async def _hand_over(services: Services, message: InboxMessage) -> None:
     """Takes it to those it concerns; if that is not possible now, the sweep will."""
-    handing_over = HandingOver(services.database, services.valkey, services.vendors, services.temporal)
+    handing_over = HandingOver(
+        services.database, services.valkey, services.vendors, services.temporal, services.settings.flights
+    )
     try:
         await handing_over.hand_over(message)
     except Exception as error:  # noqa: BLE001  # the event is stored: whatever keeps it from its workflow will pass

@@ -64,7 +64,7 @@ async def sweeping(
     database: Database, vendors: FakeVendors, temporal: Client, settings: Settings
 ) -> AsyncIterator[Sweeping]:
     valkey = Valkey(str(settings.valkey_url))
-    yield Sweeping(database, valkey, vendors, temporal, settings.saga, settings.relay)  # pyright: ignore[reportArgumentType]
+    yield Sweeping(database, valkey, vendors, temporal, settings)  # pyright: ignore[reportArgumentType]
     await valkey.aclose()
 
 

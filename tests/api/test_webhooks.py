@@ -65,7 +65,7 @@ async def _waits_for_the_customer(database: Database, booking_id: str) -> None:
 @pytest_asyncio.fixture(loop_scope="session")
 async def sweeping(database: Database, vendors: FakeVendors, temporal: Client, settings: Settings):
     valkey = Valkey(str(settings.valkey_url))
-    yield Sweeping(database, valkey, vendors, temporal, settings.saga, settings.relay)  # pyright: ignore[reportArgumentType]
+    yield Sweeping(database, valkey, vendors, temporal, settings)  # pyright: ignore[reportArgumentType]
     await valkey.aclose()
 
 

@@ -19,9 +19,7 @@ pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(120
 
 
 def sweeping(house: House) -> Sweeping:
-    return Sweeping(
-        house.database, house.valkey, house.vendors, house.client, house.settings.saga, house.settings.relay
-    )
+    return Sweeping(house.database, house.valkey, house.vendors, house.client, house.settings)
 
 
 async def test_a_stored_booking_without_a_workflow_is_started_once(house: House) -> None:

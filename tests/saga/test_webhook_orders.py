@@ -186,9 +186,7 @@ async def test_every_order_of_a_payments_webhooks_ends_the_same(provider: str, h
                 await life.live()
 
         await asyncio.gather(*(live(life) for life in lives))
-        sweeping = Sweeping(
-            house.database, house.valkey, house.vendors, house.client, house.settings.saga, house.settings.relay
-        )
+        sweeping = Sweeping(house.database, house.valkey, house.vendors, house.client, house.settings)
         await sweeping.sweep_admissions(SweepInput(older_than_s=0))
     ends = [await life.end() for life in lives]
     without_webhooks = ends[0]

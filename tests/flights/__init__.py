@@ -1,0 +1,1 @@
+"""Flights watched: news, monitors, and who is told."""
