@@ -1,5 +1,5 @@
-"""What only the sandbox has: the customer who finishes 3-D Secure, the bank that disputes a charge, where webhooks
-go, how long authorisations live."""
+"""What only the sandbox has: the customer who finishes 3-D Secure, the bank that disputes a charge, payments of the past, where
+webhooks go, how long authorisations live."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from starlette.routing import Route
 from sandbox.vendors.control import answering_422, webhook_route
 from sandbox.vendors.stripe_disputes import Disputes, dispute_document
 from sandbox.vendors.stripe_documents import intent_document
+from sandbox.vendors.stripe_past import PastPayment, take_in_the_past
 from sandbox.vendors.stripe_payments import VENDOR, Payments
 from sandbox.vendors.stripe_wire import StripeError, json_response
 from sandbox.world import World
@@ -32,6 +33,14 @@ class _Settings(BaseModel):
     authorisation_s: float = Field(gt=0)
 
 
+class _Past(BaseModel):
+    """Payments in the order of their creation."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    payments: list[PastPayment]
+
+
 def control_routes(world: World) -> list[Route]:
     """What the application mounts at `/_sandbox/stripe`."""
     payments = Payments(world)
@@ -51,6 +60,13 @@ def control_routes(world: World) -> list[Route]:
         except StripeError as error:
             return json_response(error.body, error.status)
 
+    async def past(request: Request) -> Response:
+        asked = _Past.model_validate_json(await request.body())
+        try:
+            return JSONResponse({"payment_intents": take_in_the_past(world, asked.payments)}, 201)
+        except StripeError as error:
+            return json_response(error.body, error.status)
+
     async def change_settings(request: Request) -> Response:
         asked = _Settings.model_validate_json(await request.body())
         world.put(VENDOR, "settings", "only", asked.model_dump())
@@ -59,6 +75,7 @@ def control_routes(world: World) -> list[Route]:
     return [
         Route("/payment_intents/{intent}/authenticate", answering_422(authenticate), methods=["POST"]),
         Route("/payment_intents/{intent}/dispute", dispute, methods=["POST"]),
+        Route("/past_payments", answering_422(past), methods=["POST"]),
         webhook_route(payments.webhooks.sender),
         Route("/settings", answering_422(change_settings), methods=["PUT"]),
     ]
