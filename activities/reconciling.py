@@ -29,7 +29,7 @@ from schema.reconciliation import (
 from store import reconciliation
 from store.database import Database
 
-_OVERLAP_OF_OUR_OWN_S = 60
+OVERLAP_OF_OUR_OWN_S = 60
 """Our own clock and our own books: longer than any transaction may last."""
 _FROM_VENDORS: tuple[Books, ...] = ("payments", "refunds", "disputes", "reservations")
 _PROVIDERS = ("stripe", "paypal")
@@ -136,5 +136,5 @@ class Reconciling:
         return [*streams, Stream(books="settled"), Stream(books="lookups"), Stream(books="unsettled")]
 
     def _since(self, stream: Stream, read_until: datetime) -> datetime:
-        overlap_s = self._policy.overlap_s if stream.books in _FROM_VENDORS else _OVERLAP_OF_OUR_OWN_S
+        overlap_s = self._policy.overlap_s if stream.books in _FROM_VENDORS else OVERLAP_OF_OUR_OWN_S
         return read_until - timedelta(seconds=overlap_s)

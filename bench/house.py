@@ -49,7 +49,7 @@ class House:
 
 
 @asynccontextmanager
-async def running_house(say: Say, *, sandboxed: bool) -> AsyncIterator[House]:
+async def running_house(say: Say, *, sandboxed: bool = False, with_floor: bool = True) -> AsyncIterator[House]:
     """Everything as in production but for its place: separate processes, logs as JSON, workflow code checked by tests and CI
     and therefore run without Temporal's sandbox. `sandboxed` runs it inside, for both sides."""
     environment = {
@@ -60,7 +60,8 @@ async def running_house(say: Say, *, sandboxed: bool) -> AsyncIterator[House]:
         async with running_stack(Path(name), environment=environment, say=say) as stack:
             floor = Supervisor(say)
             try:
-                await floor.start(_floor_part(stack))
+                if with_floor:
+                    await floor.start(_floor_part(stack))
                 async with _opened(stack, floor) as house:
                     yield house
             finally:
@@ -102,8 +103,8 @@ def _floor_part(stack: Stack) -> Part:
 
 def _processes(stack: Stack, floor: Supervisor) -> dict[str, psutil.Process]:
     pids = {name: stack.pid(name) for name in (*PRODUCT, "sandbox")}
-    process = floor["floor worker"].process
-    pids["floor worker"] = None if process is None else process.pid
+    for name, part in floor.parts.items():
+        pids[name] = None if part.process is None else part.process.pid
     dead: Sequence[str] = [name for name, pid in pids.items() if pid is None]
     assert not dead, f"just started, and away already: {dead}"
     return {**{name: psutil.Process(pid) for name, pid in pids.items()}, "client": psutil.Process()}
