@@ -14,10 +14,10 @@ endif
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo up down test lint types imports check bench bench-search audit lock clean moved
+.PHONY: help demo up down test lint types imports check bench bench-search bench-reconciliation audit lock clean moved
 
 help: ## list these targets
-	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
+	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-20s %s\n", $$1, $$2 }' Makefile
 	@echo
 	@echo '  ARGS="..." is passed on: make test ARGS="-k refund". PYTHON=python3.12 picks the Python of a new environment.'
 
@@ -50,6 +50,9 @@ bench: $(STAMP) ## measure bookings per second and latency against a no-op saga
 
 bench-search: $(STAMP) ## measure cached and live searches against an empty route and the slowest supplier
 	@$(BIN)/python -m bench.search $(ARGS) || { echo 'The benchmark failed: see above.'; exit 1; }
+
+bench-reconciliation: $(STAMP) ## measure the reconciliation of 100,000 payments, and that it finds what is wrong
+	@$(BIN)/python -m bench.reconciliation $(ARGS) || { echo 'The benchmark failed: see above.'; exit 1; }
 
 audit: $(STAMP) ## check our books against the vendors' books on a running stack
 	@$(BIN)/travelhub audit $(ARGS)

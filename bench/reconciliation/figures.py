@@ -1,5 +1,6 @@
 """From runs to figures: medians of equal runs, how the cost grows, and what is the same whatever else is in the books."""
 
+import math
 import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -7,7 +8,6 @@ from typing import Final
 
 from bench.reconciliation.rounds import Measured
 from bench.reconciliation.runs import Ran
-from bench.search.fan_out import growth
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,12 +30,12 @@ TARGETS: Final = (
 def figures_of(measured: Measured) -> dict[str, float]:
     """Each target's by its key."""
     runs = [ran for each in measured.runs.values() for ran in each]
-    cpu_s = {float(since): _median(each, lambda ran: ran.worker_cpu_s) for since, each in measured.runs.items()}
-    smallest = min(measured.runs)
+    cpu_s = {since: _median(each, lambda ran: ran.worker_cpu_s) for since, each in measured.runs.items()}
+    smallest, middle, largest = sorted(cpu_s)
     of_few = _median(measured.few, lambda ran: ran.worker_cpu_s)
     return {
         "growth_mb": max(ran.growth_mb for ran in [*measured.few, *runs]),
-        "cpu_power": growth({since: cpu_s[since] for since in cpu_s}),
+        "cpu_power": math.log(cpu_s[largest] / cpu_s[middle]) / math.log(largest / middle),
         "in_all_ratio": cpu_s[smallest] / of_few,
     }
 

@@ -11,14 +11,12 @@ from bench.load import BenchFailed
 from bench.reconciliation.business import ENDS, Business
 from bench.reconciliation.planting import ledger_balances, plant
 from bench.reconciliation.runs import Ran, run
-from schema import reconciliation as words
 from store import reconciliation
 from store.reconciliation import StoredFinding
 
 _PATIENCE_S: Final = 120
 _LOOK_EVERY_S: Final = 0.2
 _MOST_FINDINGS: Final = 1_000
-_SCHEDULES: Final = (words.SCHEDULE_ID, "admission-sweep")
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,25 +63,20 @@ class Bench:
 
     async def measure(self) -> Measured:
         sizes, measured = self._sizes, self._measured
-        await self._quiet()
         await run(self._house, 0, 0, self._business.at(0), self._say)
         self._say(f"planting {sizes.few_in_all:,} payments in both books (not timed)")
         await plant(self._house, self._business, 0, sizes.few_in_all, self._say)
-        measured.few = await self._runs(sizes.few_in_all, sizes.since[0], sizes.rounds[0])
+        measured.few = await self.runs(sizes.few_in_all, sizes.since[0], sizes.rounds[0])
         self._say(f"planting the others, {sizes.in_all:,} in all")
         await plant(self._house, self._business, sizes.few_in_all, sizes.in_all, self._say)
         if not await ledger_balances(self._house.database):
             raise BenchFailed("the planted ledger does not balance")
         for since, rounds in zip(sizes.since, sizes.rounds, strict=True):
-            measured.runs[since] = await self._runs(sizes.in_all, since, rounds)
+            measured.runs[since] = await self.runs(sizes.in_all, since, rounds)
         return measured
 
-    async def _quiet(self) -> None:
-        """Nothing but what is measured runs in the worker."""
-        for schedule_id in _SCHEDULES:
-            await self._house.temporal.get_schedule_handle(schedule_id).pause()
-
-    async def _runs(self, in_all: int, since: int, rounds: int) -> list[Ran]:
+    async def runs(self, in_all: int, since: int, rounds: int) -> list[Ran]:
+        """So many equal runs over the newest `since` of `in_all` payments. Raises BenchFailed if one has not found what it must."""
         first = in_all - since
         done: list[Ran] = []
         for _ in range(rounds):

@@ -8,6 +8,7 @@ from rich.table import Table
 from bench.figures import percentile
 from bench.search.figures import TARGETS, alone_ms, cpu_ms, latencies_ms, per_s, ratios_of, slowest_ms
 from bench.search.rounds import BUSY, FEW, Measured
+from bench.tables import table_of
 
 _IN_WORDS: Final = {
     "empty": (BUSY, "an empty FastAPI route with the same payload"),
@@ -30,7 +31,7 @@ def show(console: Console, measured: Measured) -> None:
 
 
 def _speed(measured: Measured) -> Table:
-    table = _table(
+    table = table_of(
         f"Searches; the payload has {measured.payload_bytes / 1000:.0f} kB",
         "what",
         "at once",
@@ -46,7 +47,7 @@ def _speed(measured: Measured) -> Table:
 
 
 def _live(measured: Measured) -> Table:
-    table = _table("A live search alone, in ms", "part", "from asking to answer", "processor time")
+    table = table_of("A live search alone, in ms", "part", "from asking to answer", "processor time")
     for supplier, value in alone_ms(measured).items():
         table.add_row(f"{supplier}, asked alone through its gateway", f"{value:.0f}", "")
     table.add_section()
@@ -60,14 +61,14 @@ def _live(measured: Measured) -> Table:
 
 
 def _growth(measured: Measured) -> Table:
-    table = _table("Processor time of a search with made-up suppliers, in ms", "suppliers", "a search", "a supplier")
+    table = table_of("Processor time of a search with made-up suppliers, in ms", "suppliers", "a search", "a supplier")
     for number, spent in measured.fan_out_ms.items():
         table.add_row(str(number), f"{spent:.1f}", f"{spent / number:.1f}")
     return table
 
 
 def _targets(measured: Measured) -> Table:
-    table = _table("Targets: medians, and the range of the rounds", "figure", "median", "range", "target", "", "what")
+    table = table_of("Targets: medians, and the range of the rounds", "figure", "median", "range", "target", "", "what")
     ratios = ratios_of(measured)
     for target in TARGETS:
         ratio = ratios[target.key]
@@ -94,11 +95,3 @@ def _verdicts(measured: Measured) -> list[str]:
         lines.append(f"Missed: {target.key} is {ratios[target.key].median:.2f}; its target is {bound} {target.aim}.")
     lines.append("All targets are met." if not missed else f"{len(missed)} of {len(TARGETS)} targets are missed.")
     return lines
-
-
-def _table(title: str, *headings: str) -> Table:
-    """Words to the left, numbers to the right."""
-    table = Table(title=title, title_justify="left")
-    for heading in headings:
-        table.add_column(heading, justify="left" if heading in ("what", "part", "figure", "") else "right")
-    return table

@@ -63,7 +63,7 @@ class Measured:
 class Tell(Protocol):
     """Who is told how far it is."""
 
-    def __call__(self, text: str) -> None: ...
+    def __call__(self, text: str, /) -> None: ...
 
 
 class Bench:
