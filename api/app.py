@@ -14,11 +14,14 @@ from api.bodies import BodyLimit
 from api.context import RequestContext
 from api.documentation import documented_by
 from api.faults import faults_in_parameters
+from api.live.server import PATH as LIVE_PATH
+from api.live.server import LiveServer
 from api.problems import Refused, problem, problem_of
 from api.repeats import RepeatedSearches
 from api.routes import (
     bookings,
     cancellations,
+    feed,
     health,
     ops,
     ops_dead_letters,
@@ -81,12 +84,14 @@ def create_app(settings: Settings, vendors: Vendors | None = None) -> FastAPI:
         statements,
         webhooks,
         webhook_endpoints,
+        feed,
         ops,
         ops_dead_letters,
         ops_reconciliations,
         health,
     ):
         app.include_router(module.router)
+    app.mount(LIVE_PATH, LiveServer())
     # The last one added is the outermost.
     app.add_middleware(BodyLimit)
     app.add_middleware(RepeatedSearches)

@@ -12,6 +12,7 @@ from temporalio.client import Client
 
 from api.admission import Gate
 from api.auth import Tokens
+from api.live.hub import Hub
 from api.readiness import Readiness
 from api.temporal import connect
 from gateways.ports import Vendors
@@ -36,6 +37,7 @@ class Services:
     gate: Gate
     readiness: Readiness
     search: SearchHouse
+    live: Hub
     draining: asyncio.Event
     """Set when the process is asked to stop: whoever waits for something answers now."""
 
@@ -56,6 +58,8 @@ async def open_services(
             vendors = build_vendors(settings, traffic)
             opened.push_async_callback(vendors.aclose)
         search = await opened.enter_async_context(open_search(database, valkey, vendors, settings.search))
+        live = Hub(settings.live, database, valkey)
+        await opened.enter_async_context(live.running())
         temporal = await connect(settings)
         yield Services(
             settings=settings,
@@ -67,6 +71,7 @@ async def open_services(
             gate=Gate(database, settings.sagas_in_flight),
             readiness=Readiness(database, valkey, temporal),
             search=search,
+            live=live,
             draining=draining,
         )
 

@@ -88,7 +88,8 @@ def api_part(state: StackState) -> Part:
     return Part(
         name="api",
         command=own_command("api"),
-        environment=own_environment(state),
+        # A local stack stops at once: nobody has another process to go to.
+        environment={"TRAVELHUB_LIVE__DRAIN_NOTICE_S": "0", **own_environment(state)},
         log=state.logs / "api.log",
         ready=_answers(f"{state.api_url}/health/ready"),
         stop_timeout_s=15,

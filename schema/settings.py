@@ -70,6 +70,21 @@ class RelaySettings(Message):
     """A delivery that is done or given up can be seen, and asked for again, for so long after its last attempt."""
 
 
+class LiveSettings(Message):
+    """The live feed, in each API process."""
+
+    max_connections: Annotated[int, Field(ge=1)] = 5000
+    max_connections_per_client: Annotated[int, Field(ge=1)] = 100
+    look_every_s: Annotated[float, Field(gt=0)] = 5
+    """Between looks into the books: so long a message may stay unseen that nobody told, and a disabled token may still listen."""
+    connect_within_s: Annotated[float, Field(gt=0)] = 10
+    """From the opened connection to a valid token."""
+    slow_after_s: Annotated[float, Field(gt=0)] = 15
+    """A client that has read nothing for so long is disconnected; it gets the rest when it comes back."""
+    drain_notice_s: Annotated[float, Field(ge=0)] = 30
+    """Before a process that is asked to stop does so, its connected clients are told to go elsewhere."""
+
+
 class DeskSettings(Message):
     """What operators may decide alone."""
 
@@ -185,6 +200,7 @@ class Settings(BaseSettings):
     outbound: OutboundSettings = OutboundSettings()
     desk: DeskSettings = DeskSettings()
     relay: RelaySettings = RelaySettings()
+    live: LiveSettings = LiveSettings()
     saga: NewSagaPolicy = NewSagaPolicy()
     search: SearchPolicy = SearchPolicy()
     reconciliation: ReconciliationPolicy = ReconciliationPolicy()

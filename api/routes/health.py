@@ -19,7 +19,7 @@ async def live() -> Response:
 @router.get("/ready", response_model=Health, responses={503: {"model": Health, "description": "Something is away"}})
 async def ready(services: Serve) -> Response:
     """PostgreSQL and Temporal can be reached. Without Valkey it is `degraded`, and ready all the same: nothing is lost."""
-    if services.draining.is_set():
+    if services.draining.is_set() or services.live.leaving:
         return json_answer(Health(status="unavailable", checks={"process": "draining"}), 503)
     found = await services.readiness.ready()
     return json_answer(found, 200 if found.ok else 503)

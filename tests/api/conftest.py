@@ -32,6 +32,7 @@ from tests.api.stub_workflows import (
 SCOPES = [
     *("bookings:read", "bookings:write", "searches:write", "payments:read"),
     *("webhooks:read", "webhooks:write", "ops:read", "ops:write"),
+    *("itineraries:read", "itineraries:write", "me:read", "me:write"),
 ]
 
 

@@ -43,6 +43,7 @@ ROUTES = {
     ("POST", f"{ENDPOINT}/rotate-secret"): "webhooks:write",
     ("GET", f"{ENDPOINT}/deliveries"): "webhooks:read",
     ("POST", ENDPOINT + "/deliveries/{delivery_id}/replay"): "webhooks:write",
+    ("GET", "/v1/me/events"): "me:read",
     ("GET", "/v1/ops/cases"): "ops:read",
     ("GET", "/v1/ops/cases/{case_id}"): "ops:read",
     ("POST", "/v1/ops/cases/{case_id}/resolution"): "ops:write",

@@ -2,12 +2,7 @@
 
 import asyncio
 import json
-import os
 import signal
-import socket
-import sys
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 
 import httpx
 import pytest
@@ -15,52 +10,20 @@ import pytest
 from sandbox.stack import Stack
 from store.database import Database
 from tests.api.conftest import Minting, booking_body, saved_offers
-
-_PROGRAM = "from api.serve import serve; from schema.settings import Settings; serve(Settings.load())"
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
-@asynccontextmanager
-async def _process(stack: Stack, port: int) -> AsyncIterator[asyncio.subprocess.Process]:
-    environment = {**os.environ, **stack.environment(), "TRAVELHUB_API_PORT": str(port), "TRAVELHUB_LOG_FORMAT": "json"}
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-c", _PROGRAM, env=environment, stderr=asyncio.subprocess.PIPE
-    )
-    try:
-        yield process
-    finally:
-        if process.returncode is None:
-            process.kill()
-            await process.wait()
-
-
-async def _lives(http: httpx.AsyncClient, process: asyncio.subprocess.Process) -> None:
-    async with asyncio.timeout(60):
-        while True:
-            assert process.returncode is None, (await process.stderr.read()).decode()
-            try:
-                assert (await http.get("/health/live")).status_code == 200
-                return
-            except httpx.TransportError:
-                await asyncio.sleep(0.05)  # it has not bound its port yet, and cannot tell us when it has
+from tests.api.process import api_process, free_port, lives
 
 
 @pytest.mark.slow
 async def test_it_stops_in_order_while_somebody_waits(servers: Stack, mint: Minting, database: Database) -> None:
-    port = _free_port()
+    port = free_port()
     caller = await mint()
     body = booking_body(await saved_offers(database, caller.client_id))
     headers = {"Authorization": f"Bearer {caller.token}", "Idempotency-Key": "waits-until-the-end", "Prefer": "wait=30"}
     async with (
-        _process(servers, port) as process,
+        api_process(servers, port) as process,
         httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=40) as http,
     ):
-        await _lives(http, process)
+        await lives(http, process)
         waiting = asyncio.create_task(http.post("/v1/bookings", json=body, headers=headers))
         while (await caller.get("/v1/bookings")).json()["bookings"] == []:
             assert not waiting.done()
