@@ -10,8 +10,17 @@ from schema.states import BookingState
 
 ENDPOINT_DISABLED: Final = "webhook_endpoint.disabled"
 """Told to the client's other endpoints, and by the endpoint itself when it is read."""
-EVENT_TYPES: Final = (*(f"booking.{state.value.lower()}" for state in BookingState), ENDPOINT_DISABLED)
-EVENT_PATTERNS: Final = ("*", "booking.*", "webhook_endpoint.*", *EVENT_TYPES)
+ITINERARY_EVENTS: Final = (
+    *("itinerary.created", "itinerary.changed", "itinerary.flight_changed", "itinerary.disrupted"),
+    *("itinerary.alternatives_offered", "itinerary.rebooked", "itinerary.rebooking_failed"),
+)
+EVENT_TYPES: Final = (
+    *(f"booking.{state.value.lower()}" for state in BookingState),
+    *ITINERARY_EVENTS,
+    ENDPOINT_DISABLED,
+)
+"""What endpoints can be told. Notices (`notice.*`) are for travellers, and go to the live feed only."""
+EVENT_PATTERNS: Final = ("*", "booking.*", "itinerary.*", "webhook_endpoint.*", *EVENT_TYPES)
 
 DisabledReason = Literal["gone", "failing", "by_client"]
 """`gone`: it answered 410. `failing`: for too long not one delivery has succeeded. `by_client`: as its owner asked."""

@@ -3,6 +3,8 @@
 
 from typing import Final
 
+from schema.endpoints import ITINERARY_EVENTS
+
 _OF_BOOKINGS: Final = frozenset(
     {
         "booking.confirmed",
@@ -10,17 +12,6 @@ _OF_BOOKINGS: Final = frozenset(
         "booking.failed",
         "booking.cancelled",
         "booking.price_changed",
-    }
-)
-_OF_ITINERARIES: Final = frozenset(
-    {
-        "itinerary.created",
-        "itinerary.changed",
-        "itinerary.flight_changed",
-        "itinerary.disrupted",
-        "itinerary.alternatives_offered",
-        "itinerary.rebooked",
-        "itinerary.rebooking_failed",
     }
 )
 CUSTOMER_PREFIX: Final = "customer:"
@@ -31,4 +22,4 @@ def is_followed_up(event_type: str, data: dict[str, object]) -> bool:
     """Whether anything follows from the event."""
     if event_type == "booking.awaiting_payment":
         return str(data.get("waiting_for", "")).startswith(CUSTOMER_PREFIX)
-    return event_type in _OF_BOOKINGS or event_type in _OF_ITINERARIES
+    return event_type in _OF_BOOKINGS or event_type in ITINERARY_EVENTS

@@ -28,6 +28,7 @@ PROJECT, TOOLS = PYPROJECT["project"], PYPROJECT["tool"]
         *ROOMS,
         *(".ci/run", ".dockerignore", ".editorconfig", ".gitignore"),
         *("CHANGELOG.md", "CONTRIBUTING.md", "Dockerfile", "LICENSE", "Makefile", "README.md", "cli.py"),
+        *("clients/travelhub_live.js", "clients/travelhub_live.py"),
         *("docs/architecture.md", "docs/decisions/README.md", "docs/reliability.md"),
         *(
             "docker-compose.temporal.yml",
@@ -80,6 +81,15 @@ def test_every_part_of_the_sandbox_is_a_vendor_or_the_stack():
     parts -= {"sandbox.__init__", "sandbox.__pycache__"}
     stack = {name for name in parts if re.fullmatch(r"sandbox\.(stack|demo|servers|supervisor)(_\w+)?", name)}
     assert parts - stack == set(contract["source_modules"])
+
+
+def test_clients_are_files_to_copy():
+    """Whoever copies one gets all of it; so they know nothing of the rest of the tree, and are not installed with it."""
+    imports = re.compile(r"^\s*(?:from|import)\s+[\"']?([\w./]+)", re.M)
+    named = {name for file in (ROOT / "clients").glob("*.*") for name in imports.findall(file.read_text())}
+    assert {"aiohttp", "socketio"} <= named
+    assert {name for name in named if name.split(".")[0] in ROOMS} == set()
+    assert not any("clients" in pattern for pattern in TOOLS["setuptools"]["packages"]["find"]["include"])
 
 
 def test_no_file_asks_to_be_two():
