@@ -1,4 +1,4 @@
-"""Bodies: at most 256 KiB, JSON by content type and by content, checked against a model in one pass."""
+"""Bodies: at most 256 KiB for all but one vendor, JSON by content type and by content, checked against a model in one pass."""
 
 from collections.abc import Awaitable, Callable
 from typing import Final, TypeVar
@@ -15,8 +15,9 @@ from api.problems import Refused, refusal
 from schema.model import ClientMessage
 
 MAX_BODY_BYTES: Final = 256 * 1024
+_LARGER: Final = {"/v1/webhooks/sendgrid": 1024 * 1024}
+"""Where a vendor batches its events; one that is refused would be sent again in vain for a day."""
 _JSON: Final = "application/json"
-_TOO_LARGE: Final = f"the body is over {MAX_BODY_BYTES} bytes"
 
 Model = TypeVar("Model", bound=ClientMessage)
 
@@ -31,17 +32,19 @@ class BodyLimit:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        most_bytes = _LARGER.get(scope["path"], MAX_BODY_BYTES)
+        too_large = HTTPException(413, f"the body is over {most_bytes} bytes")
         announced = Headers(scope=scope).get("content-length", "")
         received_bytes = 0
 
         async def receive_limited() -> Message:
             nonlocal received_bytes
-            if announced.isdecimal() and int(announced[:12]) > MAX_BODY_BYTES:
-                raise HTTPException(413, _TOO_LARGE)
+            if announced.isdecimal() and int(announced[:12]) > most_bytes:
+                raise too_large
             message = await receive()
             received_bytes += len(message.get("body", b""))
-            if received_bytes > MAX_BODY_BYTES:
-                raise HTTPException(413, _TOO_LARGE)
+            if received_bytes > most_bytes:
+                raise too_large
             return message
 
         await self._app(scope, receive_limited, send)

@@ -72,9 +72,10 @@ class DeadLetterView(Message):
     booking_id: str | None
     payment_id: str | None
     subject: str | None
-    """The supplier's id of what has changed there."""
+    """The supplier's id of what has changed there; of a notification, its own id."""
     cause: str = Field(
-        description="`unreadable`, `unusable_ids`, `never_owned`, `vendor_contract_broken`, `handing_over_failed`; more may come"
+        description="`unreadable`, `unusable_ids`, `never_owned`, `vendor_contract_broken`, `handing_over_failed`, "
+        "`not_taken`; more may come"
     )
     detail: str
     failures: int

@@ -5,11 +5,13 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from activities.handing_over import Away, HandingOver
 from api.dead_letter_models import DeadLetterView, LetterDrop, LetterRepair, LetterReplay
 from api.idempotency import Answer
+from api.notification_replays import tell_again
 from api.problems import refusal
 from api.services import Services
 from api.temporal import update_id_for
 from schema.dead_letters import WEBHOOK, DeadLetter, Target
 from schema.errors import Conflict, NotFound, ServiceUnavailable
+from schema.notifications import NOTIFICATION_LETTER
 from store import dead_letters
 from store.clients import ApiClient
 from store.dead_letters import LetterAction
@@ -33,12 +35,26 @@ async def deal_with(services: Services, client: ApiClient, letter_id: str, wish:
             return await _shown(connection, letter_id)
     async with services.database.transaction() as connection:
         letter = await _waiting(connection, letter_id)
+        if isinstance(wish, LetterRepair) and letter.kind == NOTIFICATION_LETTER:
+            raise Conflict("what a notification is about is known; replay it, or drop it")
         if isinstance(wish, LetterRepair):
             _check_fits(services, letter, wish.target())
             await dead_letters.aim(connection, letter_id, wish.target())
             letter = letter.model_copy(update=wish.target().model_dump())
         await dead_letters.record(connection, action)
+    if letter.kind == NOTIFICATION_LETTER:
+        return await _tell_again(services, letter, action)
     return await _hand_over(services, letter, action)
+
+
+async def _tell_again(services: Services, letter: DeadLetter, action: LetterAction) -> Answer:
+    """If no vendor takes it this time either, there is a new letter a day later."""
+    assert letter.subject is not None, "the letter of a notification names it"
+    await tell_again(services, letter.subject)
+    async with services.database.transaction() as connection:
+        await dead_letters.settle(connection, letter.letter_id, "resolved")
+        await dead_letters.record(connection, _line(action, "closed"))
+        return await _shown(connection, letter.letter_id)
 
 
 async def _hand_over(services: Services, letter: DeadLetter, action: LetterAction) -> Answer:
@@ -66,7 +82,7 @@ async def _waiting(connection: AsyncConnection, letter_id: str) -> DeadLetter:
         raise NotFound("there is no such dead letter", field="dead_letter_id")
     if letter.status != "waiting":
         raise Conflict(f"the dead letter is {letter.status}", code="dead_letter_settled")
-    if letter.kind != WEBHOOK:
+    if letter.kind not in (WEBHOOK, NOTIFICATION_LETTER):
         raise Conflict("only another release can deal with this kind of letter")
     return letter
 

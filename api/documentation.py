@@ -12,10 +12,12 @@ from pydantic.json_schema import models_json_schema
 from api.dead_letter_models import LetterDrop, LetterRepair, LetterReplay
 from api.desk_models import CaseResolution
 from api.endpoint_models import EndpointChange, EndpointRequest, NothingMore
+from api.me_models import DeviceRequest
 from api.models import BookingRequest, CancellationRequest, PriceAcceptance
 from api.problems import MEDIA_TYPE, Problem
 from schema.errors import REFUSALS
 from schema.model import ClientMessage
+from schema.notifications import Preferences
 from schema.searches import TripSearch
 
 _REF: Final = "#/components/schemas/"
@@ -23,6 +25,8 @@ _BODIES: Final[list[type[ClientMessage]]] = [
     BookingRequest,
     CancellationRequest,
     CaseResolution,
+    DeviceRequest,
+    Preferences,
     PriceAcceptance,
     EndpointChange,
     EndpointRequest,

@@ -36,11 +36,21 @@ async def read(vendors: Vendors, vendor: str, headers: Mapping[str, str], body: 
     try:
         return _checked(await _told(vendors, vendor, given, body), body)
     except UnreadableEvent as error:
-        return _dead(vendor, body, error.event_id, _NO_EVENT)
+        return unreadable(vendor, body, error.event_id)
     except (KeyError, NotFound):
         raise NotFound("no webhooks are taken from this vendor") from None
     except (OutcomeUnclear, VendorContractBroken, VendorUnavailable) as error:
         raise ServiceUnavailable("the vendor cannot be asked whether it has sent this; send it again") from error
+
+
+def unreadable(vendor: str, body: bytes, event_id: str | None) -> NewDeadLetter:
+    """What is left of a genuine message that is no event."""
+    return _dead(vendor, body, event_id, _NO_EVENT)
+
+
+def can_be_kept(text: str) -> bool:
+    """Whether it can be an id or a type of a vendor's."""
+    return 0 < len(text) <= _LONGEST and text.isprintable()
 
 
 async def _told(vendors: Vendors, vendor: str, headers: Mapping[str, str], body: bytes) -> InboxMessage:
@@ -62,7 +72,7 @@ def _checked(told: InboxMessage, body: bytes) -> InboxMessage | NewDeadLetter:
         # Our ids say which booking a payment is of; what else is written there is not asked.
         ours = {"payment_id": told.payment_id, "booking_id": booking_of_payment(told.payment_id)}
     message = told.model_copy(update=ours)
-    if not all(_can_be_kept(text) for text in (message.event_id, message.type, message.subject) if text is not None):
+    if not all(can_be_kept(text) for text in (message.event_id, message.type, message.subject) if text is not None):
         return _dead(told.vendor, body, told.event_id, _CANNOT_BE_KEPT, message)
     strange_payment = told.payment_id is not None and message.payment_id is None
     if strange_payment and told.booking_id is not None and re.fullmatch(BOOKING_ID_PATTERN, told.booking_id):
@@ -71,19 +81,15 @@ def _checked(told: InboxMessage, body: bytes) -> InboxMessage | NewDeadLetter:
     return message
 
 
-def _can_be_kept(text: str) -> bool:
-    return 0 < len(text) <= _LONGEST and text.isprintable()
-
-
 def _dead(
     vendor: str, body: bytes, event_id: str | None, failure: Failure, message: InboxMessage | None = None
 ) -> NewDeadLetter:
     """Without a usable id of its own it goes by its content, so that its repeats are one letter."""
-    if event_id is None or not _can_be_kept(event_id):
+    if event_id is None or not can_be_kept(event_id):
         event_id = f"sha256:{sha256(body).hexdigest()}"
     known = {} if message is None else message.model_dump(include={"type", "booking_id", "payment_id", "subject"})
     return NewDeadLetter(
-        **{name: text for name, text in known.items() if text is not None and _can_be_kept(text)},
+        **{name: text for name, text in known.items() if text is not None and can_be_kept(text)},
         vendor=vendor,
         event_id=event_id,
         failure=failure,

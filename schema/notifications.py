@@ -5,12 +5,13 @@ Histories carry references only: what is written and to whom is put together in 
 
 import hashlib
 import json
+import re
 from datetime import datetime, time
 from functools import cache
 from typing import Annotated, Final, Literal, Self
 from zoneinfo import available_timezones
 
-from pydantic import AfterValidator, EmailStr, Field, WithJsonSchema, model_validator
+from pydantic import AfterValidator, BeforeValidator, EmailStr, Field, WithJsonSchema, model_validator
 from pydantic_core import PydanticCustomError
 from ulid import ULID
 
@@ -250,22 +251,22 @@ def _known_zone(name: str) -> str:
     return name
 
 
-def _wall_clock(value: time) -> time:
-    if value.tzinfo is not None:
-        raise PydanticCustomError(
-            "invalid_request", "a time without offset is expected; time_zone says whose clock it is"
-        )
-    return value
+def _wall_clock(value: object) -> object:
+    as_written = isinstance(value, str) and re.fullmatch(_WALL_CLOCK, value)
+    if as_written or (isinstance(value, time) and value.tzinfo is None):
+        return value
+    raise PydanticCustomError("invalid_request", "a time such as 22:30 is expected; time_zone says whose clock it is")
 
 
 def _each_once(channels: list["Channel"]) -> list["Channel"]:
     return list(dict.fromkeys(channels))
 
 
+_WALL_CLOCK: Final = "([01][0-9]|2[0-3]):[0-5][0-9]"
 WallClock = Annotated[
     time,
-    AfterValidator(_wall_clock),
-    WithJsonSchema({"type": "string", "pattern": "^([01][0-9]|2[0-3]):[0-5][0-9]$", "examples": ["22:00"]}),
+    BeforeValidator(_wall_clock),
+    WithJsonSchema({"type": "string", "pattern": f"^{_WALL_CLOCK}$", "examples": ["22:00"]}),
 ]
 TimeZoneName = Annotated[
     str, Field(min_length=1, max_length=64, examples=["Europe/Lisbon"]), AfterValidator(_known_zone)

@@ -61,6 +61,13 @@ async def receive(connection: AsyncConnection, message: InboxMessage) -> bool:
     return await connection.scalar(select(_UNHANDLED).where(_is(message))) is True
 
 
+async def keep(connection: AsyncConnection, vendor: str, event_id: str, event_type: str) -> bool:
+    """A message that is done in the transaction that keeps it. False if it was there before."""
+    values = {"vendor": vendor, "event_id": event_id, "type": event_type, "handled_at": func.now()}
+    statement = insert(inbox).values(values).on_conflict_do_nothing().returning(inbox.c.event_id)
+    return await connection.scalar(statement) is not None
+
+
 async def handled(connection: AsyncConnection, message: InboxMessage) -> None:
     await connection.execute(update(inbox).where(_is(message)).values(handled_at=func.now()))
 

@@ -29,8 +29,8 @@ async def get(connection: AsyncConnection, client_id: str) -> Preferences:
     )
 
 
-async def put(connection: AsyncConnection, client_id: str, wanted: Preferences) -> None:
-    """In place of what was there."""
+async def put(connection: AsyncConnection, client_id: str, wanted: Preferences) -> int:
+    """In place of what was there; returns how often they have been changed."""
     quiet = wanted.quiet_hours
     values: dict[str, object] = {
         "language": wanted.language,
@@ -43,4 +43,5 @@ async def put(connection: AsyncConnection, client_id: str, wanted: Preferences) 
     }
     changed = {**values, "version": preferences.c.version + 1, "updated_at": func.now()}
     statement = insert(preferences).values(client_id=client_id, **values)
-    await connection.execute(statement.on_conflict_do_update(index_elements=["client_id"], set_=changed))
+    statement = statement.on_conflict_do_update(index_elements=["client_id"], set_=changed)
+    return (await connection.execute(statement.returning(preferences.c.version))).scalar_one()

@@ -5,6 +5,7 @@ import json
 from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime, time, timedelta
 
+from gateways.notice_ports import NoticeSender, Receipt
 from gateways.ports import Notifying, PaymentEvent, PaymentProvider, ProviderPayment, Supplier
 from gateways.traffic import Unbounded
 from schema.errors import Malformed, UnreadableEvent, VendorUnavailable
@@ -184,6 +185,21 @@ class FakePayments:
             raise UnreadableEvent(None) from None
 
 
+class FakeMail:
+    """Takes no message; reads receipts that carry its signature."""
+
+    code = "sendgrid"
+    channel = "email"
+
+    def read_receipts(self, headers: Mapping[str, str], body: bytes, url: str) -> list[Receipt]:
+        if headers.get("x-signature") != SIGNATURE:
+            raise Malformed("the webhook's signature does not match", code="invalid_signature")
+        try:
+            return [Receipt.model_validate(told) for told in json.loads(body)]
+        except (TypeError, ValueError):
+            raise UnreadableEvent(None) from None
+
+
 class FakeVendors:
     """The registry of the fakes."""
 
@@ -196,6 +212,7 @@ class FakeVendors:
         self.more: list[FakeSupplier] = []
         """Beside one of each kind."""
         self.stripe = FakePayments()
+        self.senders: dict[str, object] = {"email": FakeMail()}
         self.traffic = FakeTraffic()
         self.closed = False
 
@@ -215,8 +232,8 @@ class FakeVendors:
     def notifying(self, code: str) -> Notifying:
         raise KeyError(code)
 
-    def notice_sender(self, channel: str) -> None:
-        return None
+    def notice_sender(self, channel: str) -> NoticeSender | None:
+        return self.senders.get(channel)  # pyright: ignore[reportReturnType]
 
     def flight_status(self) -> None:
         return None

@@ -37,9 +37,11 @@ def test_every_refusal_is_documented_under_its_own_status(document: dict) -> Non
         *("authorisation_expired", "currency_not_supported", "already_captured", "already_refunded"),
         *("cannot_reauthorise", "workflow_lost"),
     }
+    why_a_notice_failed = {"address_unusable", "opted_out", "device_gone"}
     of_the_router = {"method_not_allowed"}
     of_the_live_feed = {"too_many_connections", "websocket_required"}
-    assert set(REFUSALS) - told == why_a_booking_failed | of_the_router | of_the_live_feed
+    never_of_a_request = why_a_booking_failed | why_a_notice_failed | of_the_router | of_the_live_feed
+    assert set(REFUSALS) - told == never_of_a_request
 
 
 def test_every_route_is_described_and_guarded(document: dict) -> None:
