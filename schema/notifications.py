@@ -18,6 +18,8 @@ from ulid import ULID
 from schema.model import ClientMessage, Message
 
 NOTIFICATION_WORKFLOW = "NotificationWorkflow"
+NOTIFICATION_PREFIX = "notify-"
+"""Of its workflows' ids."""
 NOTICE_STREAM = "notice"
 """Prefix of the streams of events in which the live feed shows notifications; see `notice_stream`."""
 NOTIFICATION_LETTER = "notification"
@@ -107,7 +109,7 @@ replay it."""
 
 def notification_workflow_id_for(subject: str, kind: NotificationKind, revision: int) -> str:
     """Must merge: everything that announces this one state. Must not merge: the next state of the same subject."""
-    return f"notify-{subject}-{kind}-{revision}"
+    return f"{NOTIFICATION_PREFIX}{subject}-{kind}-{revision}"
 
 
 def notice_stream(subject: str, kind: NotificationKind) -> str:

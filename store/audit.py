@@ -22,12 +22,14 @@ from schema.tables import (
     desk_actions,
     events,
     ledger_entries,
+    notifications,
     payments,
     refunds,
     review_cases,
     superseded_items,
 )
 from schema.travellers import Traveller
+from store.audited_notices import NOTICES, AuditedNotice
 from store.records import StoredItem, stored_item
 
 Json = dict[str, object]
@@ -162,6 +164,7 @@ class OurBooks:
     events: Sequence[AuditedEvent] = ()
     cases: Sequence[AuditedCase] = ()
     notes: Sequence[AuditedNote] = ()
+    notices: Sequence[AuditedNotice] = ()
     travellers: Sequence[tuple[str, list[Json]]] = ()
     """Booking id and people; an audit compares with them and never shows them."""
 
@@ -207,6 +210,7 @@ async def read_books(connection: AsyncConnection, booking_ids: list[str] | None)
         events=await rows(AuditedEvent, _EVENTS, events.c.booking_id),
         cases=await rows(AuditedCase, _CASES, review_cases.c.booking_id),
         notes=await rows(AuditedNote, _NOTES, _NOTED_OF),
+        notices=await rows(AuditedNotice, NOTICES, notifications.c.booking_id),
         travellers=[
             (row.booking_id, row.travellers)
             for row in await connection.execute(_only(people, booking_travellers.c.booking_id, booking_ids))

@@ -21,6 +21,12 @@ router = APIRouter(prefix="/v1/webhooks", tags=["webhooks"])
 _log = get_logger(__name__)
 _REFUSED: Final = ("invalid_signature", "malformed_request", "body_too_large", "not_found")
 
+_FORM: Final[dict[str, Any]] = {
+    "type": "object",
+    "required": ["MessageSid", "MessageStatus"],
+    "properties": {"MessageSid": {"type": "string"}, "MessageStatus": {"type": "string"}},
+}
+
 
 def _reads(media_type: str, schema: dict[str, Any]) -> dict[str, Any]:
     return {"requestBody": {"required": True, "content": {media_type: {"schema": schema}}}}
@@ -42,7 +48,7 @@ async def receive_of_sendgrid(request: Request, services: Serve) -> Response:
     "/twilio",
     response_model=WebhookReceipt,
     responses=refusals(*_REFUSED, authenticated=False),
-    openapi_extra=_reads("application/x-www-form-urlencoded", {"type": "object"}),
+    openapi_extra=_reads("application/x-www-form-urlencoded", _FORM),
 )
 async def receive_of_twilio(request: Request, services: Serve) -> Response:
     """Twilio's callbacks about an SMS. There is no bearer token: Twilio signs our public address and the form, and only its signature

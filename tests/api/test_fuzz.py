@@ -62,6 +62,7 @@ async def live(
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(400)
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 async def test_a_fuzzer_cannot_falsify_the_document(live: Live) -> None:
     await asyncio.to_thread(_fuzz, live)

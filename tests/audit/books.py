@@ -21,11 +21,13 @@ from store.audit import (
     AuditedRefund,
     OurBooks,
 )
+from store.audited_notices import AuditedNotice
 from workers.audit.evidence import (
     Bounds,
     Effect,
     Evidence,
     VendorEvidence,
+    VendorNotice,
     VendorPayment,
     VendorReservation,
     WorkflowAnswer,
@@ -81,6 +83,8 @@ class World:
     events: list[AuditedEvent] = field(default_factory=list)
     cases: list[AuditedCase] = field(default_factory=list)
     notes: list[AuditedNote] = field(default_factory=list)
+    notices: list[AuditedNotice] = field(default_factory=list)
+    messages: list[VendorNotice] = field(default_factory=list)
     travellers: list[tuple[str, list[dict[str, Any]]]] = field(default_factory=list)
     reservations: list[VendorReservation] = field(default_factory=list)
     vendor_payments: list[VendorPayment] = field(default_factory=list)
@@ -97,6 +101,7 @@ class World:
             "reservations": self.reservations,
             "payments": self.vendor_payments,
             "effects": self.effects,
+            "notices": self.messages,
         }
         vendors |= {name: options.pop(name) for name in ("effects", "unseen", "seen") if name in options}
         ours = OurBooks(
@@ -109,6 +114,7 @@ class World:
             events=self.events,
             cases=self.cases,
             notes=self.notes,
+            notices=self.notices,
             travellers=self.travellers,
         )
         return Evidence(NOW, ours, VendorEvidence(**vendors), BOUNDS, answers=self.answers, **options)
@@ -314,7 +320,31 @@ def consistent_world() -> World:
     world.booking(MOVING, FORWARD)
     world.item(MOVING, 1, "flight", 20000, "PLANNED")
     world.authorise(MOVING, 20000)
+    _told(world)
     return world
+
+
+def _told(world: World) -> None:
+    """Of the happy trip by three channels; of a cancelled flight twice, because the first answer was lost."""
+    at = world.tick()
+    for channel, state in (("live", "sent"), ("email", "delivered"), ("sms", "skipped")):
+        told = {"title": "Your trip is confirmed"} if channel == "live" else None
+        tries = [{"vendor": "sendgrid", "ended": "confirmed"}] if channel == "email" else []
+        world.notices.append(
+            AuditedNotice(
+                *(f"ntf_{channel}", HAPPY, HAPPY, "booking_confirmed", 3, channel, state, len(tries)),
+                *(tries, None, at, at, told),
+            )
+        )
+    lost = [{"vendor": "sendgrid", "ended": "unknown"}, {"vendor": "sendgrid", "ended": "confirmed"}]
+    world.notices.append(
+        AuditedNotice(
+            *("ntf_safety", HAPPY, f"itn_{HAPPY}", "flight_cancelled", 1, "email", "sent", 2),
+            *(lost, None, at, at, None),
+        )
+    )
+    for number, notification_id in enumerate(("ntf_email", "ntf_safety", "ntf_safety")):
+        world.messages.append(VendorNotice("sendgrid", f"mail_{number}", notification_id, "delivered"))
 
 
 def _happy(world: World) -> None:

@@ -24,6 +24,8 @@ def leak(place: str, text: str) -> Callable[[World], None]:
             world.change("attempts", {"outcome": {"message": text}}, booking_id=HAPPY, step="capture")
         elif place == "cases":
             world.change("cases", {"reason": text}, booking_id=STUCK)
+        elif place == "notices":
+            world.change("notices", {"shown": {"title": text}}, notification_id="ntf_live")
         elif place == "notes":
             world.change("notes", {"text": text}, booking_id=STUCK)
         elif place == "payments":
@@ -36,11 +38,11 @@ def leak(place: str, text: str) -> Callable[[World], None]:
     return into
 
 
-PLACES = ("events", "attempts", "cases", "notes", "payments", "entries", "histories")
+PLACES = ("events", "attempts", "cases", "notices", "notes", "payments", "entries", "histories")
 LEAKED = {
     f"{kind} in {place}": leak(place, text)
     for place in PLACES
     for kind, text in LEAKS.items()
     # Within JSON within JSON a field's quotes are escaped, and nobody stores it so.
-    if not (kind == "a field" and place in ("events", "attempts"))
+    if not (kind == "a field" and place in ("events", "attempts", "notices"))
 }

@@ -5,6 +5,7 @@ from datetime import timedelta
 import pytest
 
 from store.audit import AuditedEvent
+from tests.audit import planted_notices  # noqa: F401  # plants its bugs when it is read
 from tests.audit.books import FAILED, HAPPY, NOW, STUCK, World, consistent_world, order, pay
 from tests.audit.leaks import LEAKED, LEAKS, leak
 from tests.audit.planted import ALSO, PLANTED

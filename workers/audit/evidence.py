@@ -24,6 +24,7 @@ from store.audit import (
     Json,
     OurBooks,
 )
+from store.audited_notices import AuditedNotice
 
 CREATING_STEPS = frozenset({"hold", "book", "confirm"})
 """Steps that make something at a supplier, as attempts name them."""
@@ -73,6 +74,17 @@ class VendorPayment:
 
 
 @dataclass(frozen=True, slots=True)
+class VendorNotice:
+    """One message that a vendor has taken for a traveller."""
+
+    vendor: str
+    object_id: str
+    notification_id: str | None
+    """Ours, as the vendor keeps it."""
+    status: str
+
+
+@dataclass(frozen=True, slots=True)
 class Effect:
     """One entry of a vendor's ledger, in the order in which the vendor made them."""
 
@@ -110,6 +122,8 @@ class VendorEvidence:
     reservations: Sequence[VendorReservation] = ()
     payments: Sequence[VendorPayment] = ()
     effects: Sequence[Effect] | None = ()
+    notices: Sequence[VendorNotice] | None = None
+    """None: those who take messages show us no list of them."""
     unseen: Sequence[Unseen] = ()
     seen: frozenset[str] | None = None
     """Bookings whose vendors were asked; None: all of them, and whatever else the vendors have."""
@@ -159,6 +173,7 @@ class Dossier:
     entries: list[AuditedEntry] = field(default_factory=list[AuditedEntry])
     events: list[AuditedEvent] = field(default_factory=list[AuditedEvent])
     cases: list[AuditedCase] = field(default_factory=list[AuditedCase])
+    notices: list[AuditedNotice] = field(default_factory=list[AuditedNotice])
     notes: list[AuditedNote] = field(default_factory=list[AuditedNote])
     travellers: list[Json] = field(default_factory=list[Json])
     reservations: list[tuple[int, VendorReservation]] = field(default_factory=list[tuple[int, VendorReservation]])
@@ -330,6 +345,9 @@ class Evidence:
                 dossiers[entry.booking_id].entries.append(entry)
         for event in ours.events:
             dossiers[event.booking_id].events.append(event)
+        for notice in ours.notices:
+            if notice.booking_id in dossiers:
+                dossiers[notice.booking_id].notices.append(notice)
         for booking_id, people in ours.travellers:
             dossiers[booking_id].travellers = people
         self._sort_desk(dossiers)

@@ -17,6 +17,7 @@ from gateways.registry import build_vendors
 from schema.bookings import SagaPolicy
 from schema.settings import Settings, SettingsError
 from store import audit as store_audit
+from store import audited_notices
 from store.database import Database
 from workers.audit.evidence import Bounds, Evidence, VendorEvidence, WorkflowAnswer
 from workers.audit.histories import read_answers
@@ -89,11 +90,12 @@ async def _answers(
     if not sample:
         return None, []
     async with database.read() as connection:
-        cancellations = await store_audit.cancellations(connection, sample)
+        others = await store_audit.cancellations(connection, sample)
+        told = await audited_notices.workflows(connection, sample)
     try:
         async with asyncio.timeout(_TEMPORAL_TIMEOUT_S):
             client = await temporal_connection(settings)
-            answers = await read_answers(client, cancellations)
+            answers = await read_answers(client, {one: [*others[one], *told.get(one, ())] for one in others})
     except (OSError, TimeoutError, RPCError, SettingsError) as error:
         return None, [f"the workflows were not looked at: Temporal is away ({type(error).__name__})"]
     found = len({answer.booking_id for answer in answers})

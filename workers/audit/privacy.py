@@ -28,7 +28,9 @@ _SHORTEST_NAME: Final = 3
 
 def nothing_personal(evidence: Evidence) -> Finding:
     """Reads every text we keep beside the travellers' own row, and the histories of a sample."""
-    finding = Finding(18, "no card data and no personal data in ledger, events, attempts, cases, notes and histories")
+    finding = Finding(
+        18, "no card data and no personal data in ledger, events, attempts, cases, notes, notices and histories"
+    )
     for dossier in evidence.dossiers:
         names = _names(dossier)
         known = {attempt.provider_reference for attempt in dossier.attempts}
@@ -48,6 +50,9 @@ def _texts(dossier: Dossier) -> Iterator[tuple[str, str]]:
     yield "the booking", f"{booking.reason or ''}\n{booking.waiting_for or ''}"
     for event in dossier.events:
         yield f"event {event.version}", _json(event.data)
+    for notice in dossier.notices:
+        told = f"{notice.reason or ''}\n{_json(notice.attempts)}\n{_json(notice.shown)}"
+        yield f"the notice {notice.notification_id}", told
     for attempt in dossier.attempts:
         yield f"the outcome of {attempt.key}", _json(attempt.outcome)
     for payment in dossier.payments.values():

@@ -14,7 +14,15 @@ from schema.states import ItemState, PaymentState
 from store import audit as store_audit
 from store.audit import AuditedPayment, AuditedRefund, ToLookUp
 from store.database import Database
-from workers.audit.evidence import Effect, Unseen, VendorEvidence, VendorPayment, VendorReservation, place_of
+from workers.audit.evidence import (
+    Effect,
+    Unseen,
+    VendorEvidence,
+    VendorNotice,
+    VendorPayment,
+    VendorReservation,
+    place_of,
+)
 
 CORRELATION_ID = "audit"
 LOOKED_UP_AT_MOST = 200
@@ -59,9 +67,17 @@ class _Payment(BaseModel):
     created_at: datetime | None
 
 
+class _Notice(BaseModel):
+    vendor: str
+    object_id: str
+    metadata: dict[str, object] | None
+    status: str
+
+
 class _Books(BaseModel):
     reservations: list[_Reservation]
     payments: list[_Payment]
+    notices: list[_Notice] = []
 
 
 class _Entry(BaseModel):
@@ -103,6 +119,8 @@ class SandboxBooks:
         payments = [_payment(line) for line in books.payments]
         effects = [_effect(entry) for entry in entries]
         return VendorEvidence(
+            # One booking's are not told apart by the sandbox, which knows notices by our ids only.
+            notices=None if query else [_notice(line) for line in books.notices],
             reservations=[line for line in reservations if ours(place_of(line.reference)[0])],
             payments=[line for line in payments if ours(line.booking_id)],
             effects=[
@@ -249,6 +267,15 @@ def _reservation(line: _Reservation) -> VendorReservation:
         price_minor=line.price_minor,
         currency=line.currency,
         created_at=line.created_at,
+    )
+
+
+def _notice(line: _Notice) -> VendorNotice:
+    return VendorNotice(
+        vendor=line.vendor,
+        object_id=line.object_id,
+        notification_id=_text(line.metadata, "notification_id"),
+        status=line.status,
     )
 
 
