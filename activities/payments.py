@@ -6,6 +6,8 @@ import orjson
 from temporalio import activity
 
 from activities.failures import told_to_temporal
+from activities.key_life import may_be_forgotten
+from activities.undoing import CannotFindOut
 from gateways.ports import PaymentProvider, PaymentRequest, ProviderPayment, Vendors
 from schema.errors import OutcomeUnclear, VendorUnavailable
 from schema.outcomes import ActionRequired, Confirmed, PaymentOutcome, Rejected, Unknown
@@ -25,7 +27,8 @@ class Payments:
 
     @activity.defn
     async def authorise(self, step: PaymentStep) -> PaymentResult:
-        """Reserve the money. A second call carries the same key, so the provider answers it with the first one's result."""
+        """Reserve the money. A second call carries the same key, so the provider answers it with the first one's result, for as long
+        as it keeps the key."""
         async with told_to_temporal(step.retry_initial_s):
             async with self._database.transaction() as connection:
                 provider_code, method = await bookings.paid_through(connection, step.booking_id, backup=step.backup)
@@ -39,6 +42,10 @@ class Payments:
             if isinstance(attempt.outcome, Confirmed | Rejected | ActionRequired):
                 return PaymentResult(outcome=attempt.outcome)
             provider = self._vendors.payments(provider_code)
+            if not attempt.fresh and may_be_forgotten(provider.capabilities, attempt):
+                known = await self._without_the_key(step, attempt, provider)
+                if known is not None:
+                    return known
             request = _request(step, attempt, payment_method=method)
             try:
                 outcome = await provider.authorise(request)
@@ -83,8 +90,21 @@ class Payments:
                 return await self._go_on(step, attempt, provider)
             return await self._authorisation_as(step, attempt, found)
 
+    async def _without_the_key(
+        self, step: PaymentStep, attempt: Attempt, provider: PaymentProvider
+    ) -> PaymentResult | None:
+        """What became of a call whose key the provider may have forgotten; None if it certainly did nothing and may be sent."""
+        if provider.capabilities.lookup_by_reference:
+            found = await provider.find(step.payment_id, attempt.created_at, step.correlation_id)
+            return None if found is None else await self._authorisation_as(step, attempt, found)
+        outcome = Unknown(reason=f"{provider.code} may have forgotten the key of {step.payment_id}")
+        await self._record_authorisation(step, attempt, outcome)
+        return PaymentResult(outcome=outcome)
+
     async def _go_on(self, step: PaymentStep, attempt: Attempt, provider: PaymentProvider) -> PaymentResult:
         """The same call under the same key: after the payer's approval it reserves the money, after a lost answer it repeats it."""
+        if attempt.provider_reference is None and may_be_forgotten(provider.capabilities, attempt):
+            raise CannotFindOut(f"{provider.code} may have {step.payment_id} and cannot be asked any more")
         async with self._database.read() as connection:
             _, method = await bookings.paid_through(connection, step.booking_id, backup=step.backup)
         request = _request(step, attempt, payment_method=method, provider_reference=attempt.provider_reference)
@@ -115,6 +135,9 @@ class Payments:
                 await attempts.finish(connection, attempt.key, outcome)
                 if isinstance(outcome, Confirmed):
                     await payments.renewed(connection, step.payment_id, outcome.expires_at)
+            if isinstance(outcome, Unknown):
+                # The same call under the same key tells; a trip is not given up for a lost answer.
+                raise OutcomeUnclear(outcome.reason)
             return PaymentResult(outcome=outcome)
 
     @activity.defn

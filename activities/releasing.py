@@ -1,10 +1,9 @@
 """Undoing a payment: letting go of what is reserved, or finding that it was taken, however little is known of it."""
 
-from datetime import UTC, datetime, timedelta
-
 from temporalio import activity
 
 from activities.failures import told_to_temporal
+from activities.key_life import may_be_forgotten
 from activities.undoing import CannotFindOut
 from gateways.ports import PaymentProvider, PaymentRequest, ProviderPayment, Vendors
 from schema.errors import OutcomeUnclear
@@ -63,9 +62,7 @@ class Releasing:
 
         The call is the lost one over again, for as long as the key lives; what it may reserve now is let go of right away.
         """
-        life_s = provider.capabilities.key_life_s
-        too_old = life_s is not None and datetime.now(UTC) - attempt.created_at > timedelta(seconds=life_s)
-        if undo.amount is None or too_old:
+        if undo.amount is None or may_be_forgotten(provider.capabilities, attempt):
             raise CannotFindOut(f"{provider.code} may have {undo.payment_id} and cannot be asked any more")
         async with self._database.read() as connection:
             _, method = await bookings.paid_through(connection, undo.booking_id, backup=undo.backup)

@@ -39,6 +39,7 @@ from schema.errors import InvariantBroken, Malformed, OutcomeUnclear, Unreadable
 from schema.outcomes import Capabilities, Confirmed, Outcome, PaymentOutcome, Rejected, Unknown
 
 LOOKUP_LAG_S = 60.0
+KEY_LIFE_S = 24 * 3600.0
 """Lists show an intent at once; a request that lost its answer may itself run for this long."""
 MAX_PAGES = 100
 WEBHOOK_TOLERANCE_S = 300
@@ -65,6 +66,7 @@ class StripePayments:
             hold=True,
             void=True,
             async_confirm=True,
+            key_life_s=KEY_LIFE_S,
             lookup_lag_s=LOOKUP_LAG_S * clock_scale,
         )
 

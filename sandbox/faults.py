@@ -39,12 +39,13 @@ Action: TypeAlias = Literal[
     "three_d_secure",
     "refund_pending",
     "refund_fails",
+    "aged",
     "corrupt",
 ]
 Vendor: TypeAlias = Literal[
     "amadeus", "avis", "duffel", "expedia_rapid", "fcm", "liteapi", "paypal", "sendgrid", "stripe", "twilio"
 ]
-_PAYMENT_ACTIONS: Final = frozenset({"three_d_secure", "refund_pending", "refund_fails"})
+_PAYMENT_ACTIONS: Final = frozenset({"three_d_secure", "refund_pending", "refund_fails", "aged"})
 _SUPPLIER_ACTIONS: Final = frozenset({"sold_out", "price_changed"})
 _PAYMENT_PROVIDERS: Final = ("paypal", "stripe")
 _MESSENGERS: Final = ("fcm", "sendgrid", "twilio")
@@ -73,6 +74,8 @@ class Fault(BaseModel):
     retry_after_s: int = Field(default=1, ge=0, le=86_400)
     percent: float = Field(default=8, gt=-100, le=1000)
     """How much dearer (or, below zero, cheaper) `price_changed` makes it."""
+    age_s: float = Field(default=0, ge=0, le=29 * 86_400)
+    """How long ago `aged` dates an authorisation of PayPal's."""
     fail: bool = False
     corruption: Corruption | None = None
     """What `corrupt` makes of the answer."""
@@ -91,6 +94,8 @@ class Fault(BaseModel):
     def _makes_sense(self) -> Self:
         if self.action == "delay" and self.delay_s == 0:
             raise ValueError("delay needs delay_s above 0")
+        if self.action == "aged" and (self.vendor != "paypal" or self.age_s == 0):
+            raise ValueError("aged needs age_s above 0, and only PayPal's authorisations have an age that matters")
         if (self.action == "corrupt") != (self.corruption is not None):
             raise ValueError("corrupt needs a corruption, and nothing else has one")
         if self.action in _PAYMENT_ACTIONS and self.vendor not in (None, *_PAYMENT_PROVIDERS):

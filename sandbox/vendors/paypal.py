@@ -178,7 +178,7 @@ def routes(world: World) -> list[Route]:
         Route("/v1/oauth2/token", token, methods=["POST"]),
         made("/v2/checkout/orders", paypal.create_order, paypal.show_order, "decline", "three_d_secure"),
         shown(order, paypal.show_order),
-        made(f"{order}/authorize", paypal.authorise_order, paypal.show_order, *_COMPLETING),
+        made(f"{order}/authorize", paypal.authorise_order, paypal.show_order, *_COMPLETING, "aged"),
         made(f"{order}/capture", paypal.capture_order, paypal.show_order, *_COMPLETING),
         shown(authorization, paypal.show_authorization),
         made(f"{authorization}/capture", paypal.capture_authorization, paypal.show_capture, *_LATER),

@@ -43,6 +43,8 @@ class Authorizations:
             self._finish_later(authorization, authorization["pending"])
         else:
             self._open(authorization)
+        if fault is not None and fault.action == "aged":
+            self.age(authorization["id"], fault.age_s)
         return authorization
 
     def capture(self, authorization_id: str, asked: CaptureRequest, fault: Fault | None) -> Capture:

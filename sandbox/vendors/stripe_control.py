@@ -1,5 +1,5 @@
 """What only the sandbox has: the customer who finishes 3-D Secure, the bank that disputes a charge, payments of the past, where
-webhooks go, how long authorisations live."""
+webhooks go, how long authorisations and keys live."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ from starlette.routing import Route
 from sandbox.vendors.control import answering_422, webhook_route
 from sandbox.vendors.stripe_disputes import Disputes, dispute_document
 from sandbox.vendors.stripe_documents import intent_document
+from sandbox.vendors.stripe_idempotency import KEPT_S
 from sandbox.vendors.stripe_past import PastPayment, take_in_the_past
-from sandbox.vendors.stripe_payments import VENDOR, Payments
+from sandbox.vendors.stripe_payments import AUTHORISATION_S, VENDOR, Payments
 from sandbox.vendors.stripe_wire import StripeError, json_response
 from sandbox.world import World
 
@@ -26,11 +27,14 @@ class _Authentication(BaseModel):
 
 
 class _Settings(BaseModel):
-    """How long an uncaptured authorisation made from now on lives."""
+    """For what is made from now on."""
 
     model_config = ConfigDict(extra="forbid")
 
-    authorisation_s: float = Field(gt=0)
+    authorisation_s: float = Field(default=AUTHORISATION_S, gt=0)
+    """How long an uncaptured authorisation lives."""
+    keys_s: float = Field(default=KEPT_S, ge=0)
+    """How long the answer to an idempotency key is kept."""
 
 
 class _Past(BaseModel):

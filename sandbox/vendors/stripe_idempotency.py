@@ -21,7 +21,7 @@ from sandbox.vendors.stripe_wire import StripeError, json_response
 from sandbox.world import JsonObject, World
 
 _KIND: Final = "idempotent_answer"
-_KEPT_S: Final = 24 * 3600
+KEPT_S: Final = 24 * 3600
 _KEY_LENGTH_MAX: Final = 255
 
 _in_progress: WeakKeyDictionary[World, dict[str, float]] = WeakKeyDictionary()
@@ -84,9 +84,13 @@ class KeyedRequest:
             fingerprint=self._fingerprint,
             status=status,
             body=body.decode(),
-            kept_until=now + _KEPT_S,
+            kept_until=now + self._kept_s(),
         )
         self._world.put("stripe", _KIND, self._key, cast(JsonObject, cast(object, answer)))
+
+    def _kept_s(self) -> float:
+        settings = self._world.get("stripe", "settings", "only") or {}
+        return cast(float, settings.get("keys_s", KEPT_S))
 
     def claim(self, duration_s: float) -> Callable[[], None]:
         """Mark the key as in progress for at most so long; call the result when the request goes on."""

@@ -8,19 +8,20 @@ from typing import Any
 from temporalio.client import WorkflowHandle, WorkflowUpdateFailedError
 from temporalio.service import RPCError
 
+from api.admission import cancellation_plan
 from schema.bookings import Accepted, Resolution
 from schema.payments import (
     CANCELLATION_WORKFLOW,
-    CancellationInput,
     CancellationResult,
     ExecuteCancellation,
     FeeQuote,
     cancellation_workflow_id_for,
 )
-from schema.states import CONFIRMED_STATES, BookingState, ItemState, PaymentState
-from store import cases, payments
+from schema.states import CONFIRMED_STATES, BookingState, PaymentState
+from store import cases, payments, quotes
 from tests.saga.harness import House, Trip
 from tests.saga.table import (
+    AUTHORISE_ORDER,
     CANNOT_BE_ASKED,
     CAPTURE_ROUTE,
     CAR_ROUTE,
@@ -53,6 +54,12 @@ SCENARIOS: dict[str, list[dict[str, Any]]] = {
     "paypal_flight_refused": [{"vendor": "duffel", "method": "POST", "path": "/air/orders$", "action": "refuse"}],
     "paypal_cancelled": [],
     "paypal_refund_pending": [{**PAYPAL_REFUND, "action": "accept_later", "delay_s": 1}],
+    "paypal_renewed": [{**AUTHORISE_ORDER, "action": "aged", "age_s": 3 * 86_400}],
+    "paypal_refund_fails": [{**PAYPAL_REFUND, "action": "refund_fails", "delay_s": 1}],
+    "paypal_refund_stuck": [{**PAYPAL_REFUND, "action": "accept_later", "delay_s": 12}],
+    "refund_fails": [{**REFUND, "action": "refund_fails", "delay_s": 1}],
+    "refund_stuck": [{**REFUND, "action": "refund_pending", "delay_s": 12}],
+    "partly_cancelled": [],
     "others": [],
     "liteapi_answer_lost": [{"vendor": "liteapi", "method": "POST", "path": "/rates/book$", "action": "drop_after"}],
     "others_not_paid": [{**CAPTURE_ROUTE, "action": "refuse"}],
@@ -61,8 +68,15 @@ SCENARIOS: dict[str, list[dict[str, Any]]] = {
 """The faults that make a booking of the kind in question; the faults of a case come on top."""
 
 
-CANCELLED_LATER = ("cancelled", "refund_pending", "paypal_cancelled", "paypal_refund_pending")
+AT_THE_DESK = ("refund_fails", "refund_stuck", "paypal_refund_fails", "paypal_refund_stuck")
+"""A person must see to the refund: it fails, or takes longer than a saga waits."""
+CANCELLED_LATER = (
+    *("cancelled", "refund_pending", "paypal_cancelled", "paypal_refund_pending", "partly_cancelled"),
+    *AT_THE_DESK,
+)
 """The traveller cancels what was confirmed."""
+GIVEN_UP = {"partly_cancelled": "hotel"}
+"""The kind of item that is cancelled, where the rest stays."""
 
 
 @dataclass
@@ -96,7 +110,7 @@ async def run_case(house: House, vendors: CutVendors, case: Case) -> Ended:
     stored = await house.stored(trip.booking_id)
     if case.scenario in CANCELLED_LATER and stored.state == BookingState.CONFIRMED:
         async with asyncio.timeout(LONGEST_S):
-            handles.append(await people.cancel_for_the_fee())
+            handles.append(await people.cancel_for_the_fee(GIVEN_UP.get(case.scenario)))
         stored = await house.stored(trip.booking_id)
     return Ended(case, trip, stored.state, stored.reason, handles, people.asked)
 
@@ -123,25 +137,23 @@ class People:
         finally:
             done.cancel()
 
-    async def cancel_for_the_fee(self) -> WorkflowHandle[Any, CancellationResult]:
-        """Asks for the fee until the suppliers answer, accepts it, and sees it through."""
-        stored = await self._house.stored(self._trip.booking_id)
-        async with self._house.database.read() as connection:
+    async def cancel_for_the_fee(
+        self, kind: str | None = None, quote_ttl_s: float | None = None
+    ) -> WorkflowHandle[Any, CancellationResult]:
+        """Asks for the fee until the suppliers answer, accepts it, and sees it through. `kind`: only this item of the trip."""
+        house = self._house
+        stored = await house.stored(self._trip.booking_id)
+        async with house.database.read() as connection:
             payment = (await payments.of_booking(connection, stored.booking_id))[-1]
-        plan = CancellationInput(
-            **self._trip.plan.model_dump(exclude={"consent", "version", "items"}),
-            version=stored.version,
-            items=[
-                item for item in self._trip.plan.items if stored.items[item.item_no - 1].state == ItemState.CONFIRMED
-            ],
-            payment_id=payment.payment_id,
-            payment_generation=payment.generation,
-            captured=payment.captured,
-        )
-        handle: WorkflowHandle[Any, CancellationResult] = await self._house.client.start_workflow(
+        item_nos = None if kind is None else [item.item_no for item in stored.items if item.offer.kind == kind]
+        plan = cancellation_plan(stored, payment, house.vendors, house.settings, item_nos)
+        workflow_id = cancellation_workflow_id_for(stored.booking_id, stored.version, item_nos)
+        async with house.database.transaction() as connection:
+            await quotes.claim(connection, stored.booking_id, stored.version, workflow_id)
+        handle: WorkflowHandle[Any, CancellationResult] = await house.client.start_workflow(
             CANCELLATION_WORKFLOW,
-            plan,
-            id=cancellation_workflow_id_for(stored.booking_id, stored.version),
+            plan.model_copy(update={"policy": self._trip.plan.policy, "quote_ttl_s": quote_ttl_s or plan.quote_ttl_s}),
+            id=workflow_id,
             task_queue="bookings",
             result_type=CancellationResult,
         )

@@ -92,6 +92,20 @@ BY_PAYPAL = [
     Place("refund_order", PAYPAL, "refund", PAYPAL_REFUND, "paypal_cancelled", creates=True),
     Place("look_at_order_refund", PAYPAL, "get_refund", _route(PAYPAL, "GET", "/refunds/"), "paypal_refund_pending"),
 ]
+REAUTHORISE = _route(PAYPAL, "POST", "/reauthorize$")
+LOOK_AT_REFUND = _route(STRIPE, "GET", "/refunds/")
+LOOK_AT_PAYPAL_REFUND = _route(PAYPAL, "GET", "/refunds/")
+AFTERWARDS = [
+    Place("reauthorise", PAYPAL, "reauthorise", REAUTHORISE, "paypal_renewed"),
+    Place("refund_that_fails", STRIPE, "refund", REFUND, "refund_fails", creates=True),
+    Place("look_at_failing_refund", STRIPE, "get_refund", LOOK_AT_REFUND, "refund_fails"),
+    Place("paypal_refund_that_fails", PAYPAL, "refund", PAYPAL_REFUND, "paypal_refund_fails", creates=True),
+    Place("look_at_failing_paypal_refund", PAYPAL, "get_refund", LOOK_AT_PAYPAL_REFUND, "paypal_refund_fails"),
+    Place("cancel_part", RAPID, "cancel", RELEASE_HOTEL, "partly_cancelled"),
+    Place("refund_part", STRIPE, "refund", REFUND, "partly_cancelled", creates=True),
+]
+"""Money that must be reserved anew, refunds that end at the desk, trips that are given up in part."""
+ENDLESS_REFUNDS = ("refund_stuck", "paypal_refund_stuck")
 BY_OTHERS = [
     Place("book_amadeus", AMADEUS, "book", _route(AMADEUS, "POST", "/booking/flight-orders$"), "others", creates=True),
     Place("book_liteapi", LITEAPI, "book", _route(LITEAPI, "POST", "/rates/book$"), "others", creates=True),
@@ -111,6 +125,9 @@ TRIPS: dict[str, dict[str, Any]] = {
     "paypal_flight_refused": _PAYPAL_TRIP,
     "paypal_cancelled": _PAYPAL_TRIP,
     "paypal_refund_pending": _PAYPAL_TRIP,
+    "paypal_refund_fails": _PAYPAL_TRIP,
+    "paypal_refund_stuck": _PAYPAL_TRIP,
+    "paypal_renewed": _PAYPAL_TRIP,
     "others": _OTHERS_TRIP,
     "liteapi_answer_lost": _OTHERS_TRIP,
     "others_not_paid": _OTHERS_TRIP,
@@ -147,8 +164,8 @@ class Case:
 
 def all_cases() -> list[Case]:
     """Every place with every fault alone, and every pair of faults inside one compensation."""
-    places = [*FORWARD, *READS, *UNDO, *CANCELLATION, *BY_PAYPAL, *BY_OTHERS]
-    cases = [Case(scenario) for scenario in sorted({place.scenario for place in places})]
+    places = [*FORWARD, *READS, *UNDO, *CANCELLATION, *BY_PAYPAL, *AFTERWARDS, *BY_OTHERS]
+    cases = [Case(scenario) for scenario in sorted({*ENDLESS_REFUNDS, *(place.scenario for place in places)})]
     for place, fault in product(places, [*HTTP_FAULTS, *CUTS]):
         if fault in CUTS and place.name.startswith("price_"):
             continue  # a local activity dies with its workflow task; the tests that kill real workers cover it

@@ -19,6 +19,7 @@ KEPT = {"payment_provider": "paypal", "payment_method": "vault:8kk8451t"}
 ON_PAYPALS_PAGE = {"payment_provider": "paypal", "payment_method": "paypal"}
 CREATE = {"vendor": "paypal", "method": "POST", "path": "/v2/checkout/orders$"}
 AUTHORISE = {"vendor": "paypal", "method": "POST", "path": "/v2/checkout/orders/.*/authorize$"}
+DAY_S = 86_400
 CAPTURE = {"vendor": "paypal", "method": "POST", "path": "/v2/payments/authorizations/.*/capture$"}
 
 
@@ -145,4 +146,34 @@ async def test_the_second_method_is_not_tried_while_the_first_may_still_have_an_
     assert (await (await house.start(trip)).result()).state == BookingState.FAILED
     assert {payment.provider for payment in await stored_payments(house, trip)} == {"stripe"}
     assert (await house.books(trip.booking_id))["payments"] == []
+    assert await violations(house, trip) == []
+
+
+async def test_what_is_honoured_no_longer_is_reserved_anew(at_work: House):
+    """The saga waits beyond the three days for which PayPal vouches, while the hold lives: the money is reserved anew, then taken."""
+    house = at_work
+    trip = await house.prepare(kinds=("flight",), **KEPT)
+    await house.fault(**AUTHORISE, action="aged", age_s=3 * DAY_S, contains=trip.correlation_id)
+    assert (await (await house.start(trip)).result()).state == BookingState.CONFIRMED
+    effects = [entry["type"] for entry in await house.ledger(trip.booking_id) if entry["type"].startswith("payment.")]
+    assert effects == ["payment.authorised", "payment.reauthorised", "payment.captured"]
+    assert await violations(house, trip) == []
+
+
+@pytest.mark.parametrize("renewable", [False, True], ids=["it_is_gone", "it_is_not_renewed"])
+async def test_what_has_ended_before_it_was_taken_fails_the_trip(at_work: House, renewable: bool):
+    house = at_work
+    trip = await house.prepare(kinds=("flight",), **KEPT)
+    age_s = 3 * DAY_S if renewable else 29 * DAY_S - 1
+    await house.fault(**AUTHORISE, action="aged", age_s=age_s, contains=trip.correlation_id)
+    if renewable:
+        await house.fault(vendor="paypal", path="/reauthorize$", action="refuse", contains=trip.correlation_id)
+    else:
+        hold = {"vendor": "duffel", "method": "POST", "path": "/air/orders$", "action": "delay", "delay_s": 2}
+        await house.fault(**hold, contains=trip.correlation_id)
+    assert (await (await house.start(trip)).result()).state == BookingState.FAILED
+    assert (await house.stored(trip.booking_id)).reason == "authorisation_expired"
+    (money,) = (await house.books(trip.booking_id))["payments"]
+    assert (money["captured_minor"], money["authorisation_open"]) == (0, False)
+    assert {line["status"] for line in (await house.books(trip.booking_id))["reservations"]} == {"cancelled"}
     assert await violations(house, trip) == []

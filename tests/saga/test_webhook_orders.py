@@ -88,9 +88,9 @@ class Life:
             return
         assert self.trip is not None
         event_id = f"evt_{uuid4().hex}"
-        body = _body(self.provider, event_id, self.order[number], self.trip.booking_id)
+        body = webhook_body(self.provider, event_id, self.order[number], self.trip.booking_id)
         for _ in range(1 + (number == self.doubled)):
-            headers = _signed(self.house, self.provider, body)
+            headers = signed(self.house, self.provider, body)
             answer = await self.http.post(f"/v1/webhooks/{self.provider}", content=body, headers=headers)
             assert answer.status_code == 200, answer.text
         self.sent.append(event_id)
@@ -130,7 +130,7 @@ class Life:
             }
 
 
-def _body(provider: str, event_id: str, event_type: str, booking_id: str) -> bytes:
+def webhook_body(provider: str, event_id: str, event_type: str, booking_id: str) -> bytes:
     payment_id = payment_id_for(booking_id, 0)
     if provider == "paypal":
         resource = {"id": "2GG279541U471931P", "custom_id": payment_id}
@@ -141,7 +141,7 @@ def _body(provider: str, event_id: str, event_type: str, booking_id: str) -> byt
     return json.dumps(document, separators=(",", ":")).encode()
 
 
-def _signed(house: House, provider: str, body: bytes) -> dict[str, str]:
+def signed(house: House, provider: str, body: bytes) -> dict[str, str]:
     """As the provider's sandbox signs what it sends."""
     if provider == "stripe":
         secret, now = house.settings.stripe_webhook_secret.get_secret_value(), int(time.time())

@@ -171,7 +171,8 @@ def _accounted_for(dossier: Dossier, attempt: AuditedAttempt) -> bool:
     if attempt.step.startswith("refund-"):
         reason = attempt.key.rsplit(":", 1)[0]
         return any(refund.status == "succeeded" and refund.key.startswith(f"{reason}:") for refund in dossier.refunds)
-    return attempt.step == "capture" and payment is not None and payment.state in _PROVIDER_HAS_SPOKEN
+    of_the_payment = attempt.step in ("capture", "reauthorise")
+    return of_the_payment and payment is not None and payment.state in _PROVIDER_HAS_SPOKEN
 
 
 def _confirmed_by_vendor(dossier: Dossier, item_no: int) -> bool:
