@@ -14,7 +14,7 @@ endif
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo up down test lint types imports check bench bench-search bench-reconciliation audit lock clean moved
+.PHONY: help demo up down test lint types imports check bench bench-search bench-feed bench-reconciliation audit lock clean moved
 
 help: ## list these targets
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-20s %s\n", $$1, $$2 }' Makefile
@@ -50,6 +50,9 @@ bench: $(STAMP) ## measure bookings per second and latency against a no-op saga
 
 bench-search: $(STAMP) ## measure cached and live searches against an empty route and the slowest supplier
 	@$(BIN)/python -m bench.search $(ARGS) || { echo 'The benchmark failed: see above.'; exit 1; }
+
+bench-feed: $(STAMP) ## measure the live feed with 2,000 connected clients on one API process
+	@$(BIN)/python -m bench.feed $(ARGS) || { echo 'The benchmark failed: see above.'; exit 1; }
 
 bench-reconciliation: $(STAMP) ## measure the reconciliation of 100,000 payments, and that it finds what is wrong
 	@$(BIN)/python -m bench.reconciliation $(ARGS) || { echo 'The benchmark failed: see above.'; exit 1; }

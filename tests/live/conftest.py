@@ -112,7 +112,9 @@ def listener(database: Database) -> Listening:
 async def relay(settings: Settings, database: Database) -> AsyncIterator[None]:
     """Runs as long as the test."""
     valkey = Valkey(str(settings.valkey_url))
-    async with relaying(settings.model_copy(update={"relay": QUICK}), database, valkey):
+    async with relaying(
+        settings.model_copy(update={"relay": QUICK.model_copy(update={"max_silence_s": 5})}), database, valkey
+    ):
         yield
     await valkey.aclose()
 

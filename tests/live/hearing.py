@@ -3,10 +3,11 @@
 import asyncio
 import json
 from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed
 
 from clients.travelhub_live import LiveFeed
 
@@ -35,12 +36,13 @@ async def raw(url: str, hello: object = None, **options: Any) -> AsyncIterator[C
 
 async def packets(line: ClientConnection) -> AsyncGenerator[tuple[str, Any]]:
     """Events and their bodies; `refused` and `welcome` are what the server answers to a hello."""
-    async for data in line:
-        kind, body = str(data)[:2], str(data)[2:]
-        if kind == "42":
-            event, content = json.loads(body)
-            yield event, content
-        elif kind in ("40", "44"):
-            yield ("welcome" if kind == "40" else "refused"), json.loads(body)
-        elif data == "2":
-            await line.send("3")
+    with suppress(ConnectionClosed):  # however it was closed
+        async for data in line:
+            kind, body = str(data)[:2], str(data)[2:]
+            if kind == "42":
+                event, content = json.loads(body)
+                yield event, content
+            elif kind in ("40", "44"):
+                yield ("welcome" if kind == "40" else "refused"), json.loads(body)
+            elif data == "2":
+                await line.send("3")
