@@ -14,7 +14,7 @@ endif
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo up down test lint types imports check bench bench-search bench-feed bench-reconciliation audit lock clean moved
+.PHONY: help demo up down test lint types imports check bench bench-monitors bench-search bench-feed bench-reconciliation audit lock clean moved
 
 help: ## list these targets
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-20s %s\n", $$1, $$2 }' Makefile
@@ -47,6 +47,9 @@ check: lint types imports test ## lint, types, imports and test
 
 bench: $(STAMP) ## measure bookings per second and latency against a no-op saga
 	@$(BIN)/python -m bench $(ARGS) || { echo 'The benchmark failed: see above.'; exit 1; }
+
+bench-monitors: $(STAMP) ## measure what watching flights costs as bookings grow
+	@$(BIN)/python -m bench.monitors $(ARGS) || { echo 'The benchmark failed: see above.'; exit 1; }
 
 bench-search: $(STAMP) ## measure cached and live searches against an empty route and the slowest supplier
 	@$(BIN)/python -m bench.search $(ARGS) || { echo 'The benchmark failed: see above.'; exit 1; }

@@ -26,6 +26,7 @@ from api.routes import (
     me,
     ops,
     ops_dead_letters,
+    ops_flights,
     ops_reconciliations,
     payments,
     receipts,
@@ -91,6 +92,7 @@ def create_app(settings: Settings, vendors: Vendors | None = None) -> FastAPI:
         feed,
         ops,
         ops_dead_letters,
+        ops_flights,
         ops_reconciliations,
         health,
     ):

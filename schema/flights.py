@@ -27,6 +27,7 @@ Change = Literal[
     "departed",
     "arrived",
 ]
+FLIGHT_KEY_PATTERN = r"^[A-Z0-9]{2}[0-9]{1,4}[A-Z]?-[0-9]{4}-[0-9]{2}-[0-9]{2}-[A-Z]{3}$"
 _KEY = re.compile(r"(?P<carrier>[A-Z0-9]{2})(?P<number>[0-9]{1,4}[A-Z]?)-(?P<on>[0-9-]{10})-(?P<origin>[A-Z]{3})")
 
 

@@ -108,7 +108,9 @@ async def take_news(connection: AsyncConnection, news: FlightNews, policy: Fligh
             updated_at=func.now(),
         )
     )
-    if now.revision == row.told_revision and now != before:
+    # Who said the same again, and when, is no reason to write the rows of everybody on the flight.
+    seen = now.model_copy(update={"said_at": before.said_at, "source": before.source})
+    if now.revision == row.told_revision and seen != before:
         await _show(connection, now)
     return now
 

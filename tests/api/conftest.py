@@ -25,6 +25,7 @@ from tests.api.fakes import FakeVendors, offer_of
 from tests.api.stub_workflows import (
     StubBookingWorkflow,
     StubCancellationWorkflow,
+    StubMonitorSweepWorkflow,
     StubReconciliationWorkflow,
     StubSweepWorkflow,
 )
@@ -72,7 +73,13 @@ async def temporal(temporal_address: str) -> AsyncIterator[Client]:
     worker = Worker(
         client,
         task_queue=TASK_QUEUE,
-        workflows=[StubBookingWorkflow, StubCancellationWorkflow, StubReconciliationWorkflow, StubSweepWorkflow],
+        workflows=[
+            StubBookingWorkflow,
+            StubCancellationWorkflow,
+            StubReconciliationWorkflow,
+            StubSweepWorkflow,
+            StubMonitorSweepWorkflow,
+        ],
         workflow_runner=UnsandboxedWorkflowRunner(),
     )
     async with worker:

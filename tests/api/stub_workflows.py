@@ -15,6 +15,7 @@ from schema.bookings import (
     CancelRequest,
     Resolution,
 )
+from schema.flights import MONITOR_SWEEP_WORKFLOW
 from schema.money import Money
 from schema.payments import (
     CANCELLATION_WORKFLOW,
@@ -144,6 +145,15 @@ class StubCancellationWorkflow:
 @workflow.defn(name="AdmissionSweepWorkflow")
 class StubSweepWorkflow:
     """The schedule starts it while the tests run; here it has nothing to do."""
+
+    @workflow.run
+    async def run(self) -> None:
+        return
+
+
+@workflow.defn(name=MONITOR_SWEEP_WORKFLOW)
+class StubMonitorSweepWorkflow:
+    """The same."""
 
     @workflow.run
     async def run(self) -> None:

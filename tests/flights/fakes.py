@@ -23,7 +23,7 @@ class FakeSource:
         self.polls[flight.key] += 1
         await asyncio.sleep(0)
         if self.away:
-            raise VendorUnavailable("amadeus is away")
+            raise VendorUnavailable("amadeus", "it is away")
         return self.says.get(flight.key)
 
 

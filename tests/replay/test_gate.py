@@ -34,6 +34,11 @@ WAIT_POINTS = {
     "repair-let-go",
     "repair-undid",
     "repair-confirmed",
+    "monitor-waits-for-the-next-poll",
+    "monitor-waits-after-telling-of-a-delay",
+    "monitor-ended-after-a-cancellation",
+    "monitor-goes-on-under-a-new-run",
+    "monitor-sweep-done",
 }
 OF_THE_FIRST_RELEASE = {"booking-failed-when-the-provider-was-away", "booking-cancelled-while-it-was-recorded"}
 """Made by code that neither waited for providers nor honoured a cancellation before the first holds; never recorded anew."""
