@@ -168,10 +168,19 @@ class NotificationInput(Message):
     step_timeout_s: float = 30
 
 
-class NotificationResult(Message):
-    """By channel, how it ended."""
+class ChannelEnd(Message):
+    channel: Channel
+    state: NotificationState
 
-    states: dict[Channel, NotificationState]
+
+class NotificationResult(Message):
+    """How each channel ended. A list: as a name in a history, `email` would look like somebody's."""
+
+    ended: list[ChannelEnd]
+
+    @property
+    def states(self) -> dict[Channel, NotificationState]:
+        return {end.channel: end.state for end in self.ended}
 
 
 class NotificationPlan(Message):

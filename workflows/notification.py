@@ -22,6 +22,7 @@ with workflow.unsafe.imports_passed_through():
         SAFETY,
         WITH_RECEIPTS,
         Channel,
+        ChannelEnd,
         DeliveryResult,
         DeliveryStep,
         GiveUp,
@@ -75,7 +76,7 @@ class NotificationWorkflow:
         # `replay` may come at any of its awaits; it only adds a delivery that is not under way here.
         await asyncio.gather(*(self._deliver(row) for row in self._rows.values() if row.open))
         await workflow.wait_condition(workflow.all_handlers_finished)
-        return NotificationResult(states=self._by_channel())
+        return NotificationResult(ended=self._by_channel())
 
     @workflow.signal
     async def replay(self, wanted: Replay) -> None:
@@ -193,11 +194,15 @@ class NotificationWorkflow:
             waited=delivery.waited,
         )
 
-    def _by_channel(self) -> dict[Channel, NotificationState]:
+    def _by_channel(self) -> list[ChannelEnd]:
         found: dict[Channel, list[NotificationState]] = {}
         for notification_id, row in self._rows.items():
             found.setdefault(row.channel, []).append(self._states[notification_id])
-        return {channel: max(found[channel], key=_FORWARD.index) for channel in CHANNELS if channel in found}
+        return [
+            ChannelEnd(channel=channel, state=max(found[channel], key=_FORWARD.index))
+            for channel in CHANNELS
+            if channel in found
+        ]
 
     def _say(self, row: PlannedRow, waiting_for: str | None) -> None:
         """For the operator who looks on in the Web UI."""

@@ -39,6 +39,12 @@ WAIT_POINTS = {
     "monitor-ended-after-a-cancellation",
     "monitor-goes-on-under-a-new-run",
     "monitor-sweep-done",
+    "notification-told",
+    "notification-told-once-more",
+    "notification-given-up",
+    "notification-waits-for-the-end-of-quiet-hours",
+    "notification-waits-for-vendor",
+    "notification-waits-for-receipt",
 }
 OF_THE_FIRST_RELEASE = {"booking-failed-when-the-provider-was-away", "booking-cancelled-while-it-was-recorded"}
 """Made by code that neither waited for providers nor honoured a cancellation before the first holds; never recorded anew."""

@@ -41,7 +41,8 @@ class CutVendors:
         return self._real.notifying(code)
 
     def notice_sender(self, channel: Any) -> Any:
-        return self._real.notice_sender(channel)
+        sender = self._real.notice_sender(channel)
+        return None if sender is None else _Cut(self, sender.code, sender)
 
     def flight_status(self) -> Any:
         return self._real.flight_status()
