@@ -1,18 +1,9 @@
 """What a notice tells, as the templates see it: read from the books when it is sent. Personal data: it stays in the process."""
 
-from datetime import datetime
-
+from schema.formatting import At
 from schema.model import Message
 from schema.money import Money
 from schema.notifications import Language, NotificationKind
-
-
-class At(Message):
-    """A moment at a place."""
-
-    moment: datetime
-    zone: str
-    """IANA name."""
 
 
 class FlightTold(Message):

@@ -4,11 +4,12 @@ from datetime import datetime
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from activities.notice_content import At, ChoiceTold, FlightTold, NoticeContent, PartTold
+from activities.notice_content import ChoiceTold, FlightTold, NoticeContent, PartTold
 from gateways.airports import place_of
 from schema.disruptions import Alternative, Disruption
 from schema.errors import InvalidRequest
 from schema.flights import FlightPoint
+from schema.formatting import At
 from schema.itineraries import CarDetails, FlightDetails, HotelDetails, Itinerary, Segment, itinerary_id_for
 from schema.links import trip_link
 from schema.notifications import Language, NotificationKind

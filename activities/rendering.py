@@ -14,8 +14,8 @@ from jinja2.runtime import Context
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 from markupsafe import Markup
 
-from activities import formatting
 from activities.notice_content import NoticeContent
+from schema import formatting
 from schema.model import Message
 from schema.notifications import SAFETY, Language
 

@@ -13,6 +13,7 @@ from schema.travellers import PaymentMethod, Traveller
 
 _ULID = "[0-7][0-9A-HJKMNP-TV-Z]{25}"
 BOOKING_ID_PATTERN = f"^{_ULID}$"
+ITINERARY_ID_PATTERN = f"^itn_{_ULID}$"
 PAYMENT_ID_PATTERN = f"^pay_{_ULID}[0-9a-z]$"
 CASE_ID_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_.:-]{0,119}$"
 
@@ -73,6 +74,14 @@ class CancellationRequest(ClientMessage):
 
 class BookingsQuery(ClientMessage):
     """Paging through bookings, newest first."""
+
+    limit: Annotated[int, Field(ge=1, le=100)] = 20
+    cursor: Annotated[str, Field(min_length=1, max_length=300, pattern=r"^[A-Za-z0-9_=-]+$")] | None = None
+    """`next_cursor` of the page before."""
+
+
+class ItinerariesQuery(ClientMessage):
+    """Paging through itineraries, the one that begins last first."""
 
     limit: Annotated[int, Field(ge=1, le=100)] = 20
     cursor: Annotated[str, Field(min_length=1, max_length=300, pattern=r"^[A-Za-z0-9_=-]+$")] | None = None

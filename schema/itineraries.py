@@ -89,6 +89,9 @@ class Itinerary(Message):
     state: ItineraryState
     revision: int
     title: str
+    starts_at: datetime
+    ends_at: datetime
+    """Of what is still ahead; of a cancelled one, as it last was."""
     segments: list[Segment]
     created_at: datetime
     updated_at: datetime

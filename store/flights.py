@@ -135,6 +135,14 @@ async def get(connection: AsyncConnection, flight_key: str) -> StoredFlight | No
     )
 
 
+async def statuses(connection: AsyncConnection, flight_keys: Sequence[str]) -> dict[str, FlightStatus]:
+    """How each of these stands now, by key; without those that nobody has ever watched."""
+    rows = await connection.execute(
+        select(flights.c.flight_key, flights.c.status).where(flights.c.flight_key.in_(flight_keys))
+    )
+    return {row.flight_key: FlightStatus.model_validate(row.status) for row in rows if row.status is not None}
+
+
 async def telling(connection: AsyncConnection, flight_key: str, revision: int, policy: FlightPolicy) -> Telling:
     """What to tell of this revision those who were told up to `told_revision`. Raises NoResultFound for a flight that nobody watches,
     which is a bug."""

@@ -2,7 +2,8 @@
 
 from datetime import UTC, datetime, timedelta
 
-from activities.notice_content import At, ChoiceTold, FlightTold, NoticeContent, PartTold
+from activities.notice_content import ChoiceTold, FlightTold, NoticeContent, PartTold
+from schema.formatting import At
 from schema.money import Money
 from schema.notifications import Language, NotificationKind
 

@@ -12,6 +12,7 @@ from tests.api.conftest import Caller, Minting, speak
 
 EXAMPLES = {
     "booking_id": "01JABCDEFGHJKMNPQRSTVWXYZ0",
+    "itinerary_id": "itn_01JABCDEFGHJKMNPQRSTVWXYZ0",
     "search_id": "sea_01JABCDEFGHJKMNPQRSTVWXYZ0",
     "payment_id": "pay_01JABCDEFGHJKMNPQRSTVWXYZ00",
     "endpoint_id": "we_01JABCDEFGHJKMNPQRSTVWXYZ0",
@@ -22,6 +23,7 @@ EXAMPLES = {
 }
 BOOKING = "/v1/bookings/{booking_id}"
 SEARCH = "/v1/searches/{search_id}"
+ITINERARY = "/v1/itineraries/{itinerary_id}"
 ENDPOINT = "/v1/webhook-endpoints/{endpoint_id}"
 ROUTES = {
     ("POST", "/v1/searches"): "searches:write",
@@ -35,6 +37,9 @@ ROUTES = {
     ("POST", f"{BOOKING}/price-acceptance"): "bookings:write",
     ("POST", f"{BOOKING}/cancellation"): "bookings:write",
     ("GET", "/v1/payments/{payment_id}"): "payments:read",
+    ("GET", "/v1/itineraries"): "itineraries:read",
+    ("GET", ITINERARY): "itineraries:read",
+    ("GET", f"{ITINERARY}.ics"): "itineraries:read",
     ("POST", "/v1/webhook-endpoints"): "webhooks:write",
     ("GET", "/v1/webhook-endpoints"): "webhooks:read",
     ("GET", ENDPOINT): "webhooks:read",

@@ -8,9 +8,8 @@ from pathlib import Path
 import pytest
 from jinja2 import UndefinedError
 
-from activities.formatting import clock, length, money, when
-from activities.notice_content import At
 from activities.rendering import Rendered, render
+from schema.formatting import At, clock, length, money, when
 from schema.money import Money
 from schema.notifications import Language, NotificationKind
 from workers.notice_preview import KINDS, LANGUAGES, write_preview

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Final
 
-from activities.notice_content import At
+from schema.model import Message
 from schema.money import Money, exponent_of
 from schema.notifications import Language
 from schema.zones import zone
@@ -13,6 +13,14 @@ _DAYS: Final[Mapping[Language, str]] = {"en": "Mon Tue Wed Thu Fri Sat Sun", "ja
 _MONTHS: Final = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]
 _SYMBOLS: Final = {"EUR": "€", "GBP": "£", "USD": "US$", "JPY": "¥", "AUD": "A$", "CAD": "C$"}
 """Of other currencies the code is written; so is it where a symbol could be another's."""
+
+
+class At(Message):
+    """A moment at a place."""
+
+    moment: datetime
+    zone: str
+    """IANA name."""
 
 
 def local(at: At) -> datetime:
