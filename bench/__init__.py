@@ -6,6 +6,7 @@
     load          one run: so many bookings, so many at once, timed, with the CPU each process used
     rounds        which runs, in which order
     checks        that every measured booking was confirmed, and that the vendors' books agree
+    telling       the provider's webhooks off and on, a client's endpoint, and how late events are
     figures       ratios of adjacent runs, their medians and spreads
     report        the tables, and the last line
 

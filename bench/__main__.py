@@ -18,6 +18,7 @@ from bench.house import running_house
 from bench.load import BenchFailed
 from bench.report import show
 from bench.rounds import FULL, QUICK, Bench, Measured, Sizes
+from bench.telling import telling
 from sandbox.supervisor import StackError
 
 _WIDTH = 120
@@ -56,8 +57,8 @@ async def measure(sizes: Sizes, console: Console, *, sandboxed: bool) -> Measure
     """Starts everything, measures, stops everything."""
     with Progressing(console, sizes) as progress:
         progress.say("starting the stack and the floor's worker")
-        async with running_house(progress.say, sandboxed=sandboxed) as house:
-            return await Bench(house, sizes, progress).measure()
+        async with running_house(progress.say, sandboxed=sandboxed) as house, telling(house) as told:
+            return await Bench(house, told, sizes, progress).measure()
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -9,6 +9,7 @@ from typing import Final
 from bench.house import ASIDE, FLOOR, PRODUCT
 from bench.load import Run, SideName
 from bench.rounds import ALONE, BUSY, Measured, Round
+from bench.telling import ENDPOINT, SILENT
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +41,8 @@ TARGETS: Final = (
     Target("cpu_ratio", "processor time a booking, of the floor's", 1.4, at_least=False),
 )
 WORKER_MB_LIMIT: Final = 250
+LAG_MS_LIMIT: Final = 500
+"""99 of 100 events are told sooner."""
 CHILD_PAYS_BELOW: Final = 0.05
 """A child workflow that costs less throughput than this would be worth its own state."""
 
@@ -56,6 +59,14 @@ def ratios_of(measured: Measured) -> dict[str, Ratio]:
             busy, lambda one: one.runs["saga"].cpu_ms(*PRODUCT, "sandbox") / one.runs["floor"].cpu_ms(*FLOOR)
         ),
         "end_to_end_p50_ratio": _ratio(alone, lambda one: _total_s(one, "saga") / _total_s(one, "floor")),
+        "webhooks_throughput_ratio": _ratio(busy, lambda one: one.runs["saga"].per_s / one.runs[SILENT].per_s),
+        "webhooks_cpu_ratio": _ratio(
+            busy, lambda one: one.runs["saga"].cpu_ms(*PRODUCT) / one.runs[SILENT].cpu_ms(*PRODUCT)
+        ),
+        "endpoint_throughput_ratio": _ratio(busy, lambda one: one.runs[ENDPOINT].per_s / one.runs[SILENT].per_s),
+        "endpoint_cpu_ratio": _ratio(
+            busy, lambda one: one.runs[ENDPOINT].cpu_ms(*PRODUCT) / one.runs[SILENT].cpu_ms(*PRODUCT)
+        ),
         "child_payment_throughput_ratio": _ratio(
             busy, lambda one: one.runs["floor, child"].per_s / one.runs["floor"].per_s
         ),
@@ -84,6 +95,19 @@ def cpu_ms(rounds: Sequence[Round], side: SideName) -> dict[str, float]:
     return {name: median([one.runs[side].cpu_ms(name) for one in rounds]) for name in names}
 
 
+def lags_ms(measured: Measured) -> dict[str, float]:
+    """How long events take, with `BUSY` at once."""
+    told = {"stream": measured.lags.stream_ms, "endpoint": measured.lags.delivered_ms}
+    return {
+        f"lag_{where}_p{percent}_ms": percentile(lags, percent) for where, lags in told.items() for percent in (50, 99)
+    }
+
+
+def lags_missed(measured: Measured) -> list[str]:
+    """Which of them are too long."""
+    return [key for key, value in lags_ms(measured).items() if value > LAG_MS_LIMIT]
+
+
 def median(values: Sequence[float]) -> float:
     return statistics.median(values)
 
@@ -107,12 +131,15 @@ def as_json(measured: Measured) -> dict[str, object]:
             line[f"p{percent}_ms_at_{at_once}"] = round(latency_ms(rounds, "saga", percent), 1)
     line["cpu_ms_a_booking"] = {name: round(spent, 1) for name, spent in cpu_ms(busy, "saga").items()}
     line["floor_cpu_ms_a_booking"] = {name: round(spent, 1) for name, spent in cpu_ms(busy, "floor").items()}
+    line |= {key: round(value, 1) for key, value in lags_ms(measured).items()}
+    line["events_told"] = len(measured.lags.stream_ms)
     line["live_bookings"] = measured.memory.live
     line["worker_mb"] = round(measured.memory.worker_mb)
     line["api_mb"] = round(measured.memory.api_mb)
     line["bookings_checked"] = measured.checked
     line["spread"] = {key: [round(ratio.low, 3), round(ratio.high, 3)] for key, ratio in ratios.items()}
-    line["targets_missed"] = [target.key for target in TARGETS if not target.met(ratios[target.key])]
+    missed = [target.key for target in TARGETS if not target.met(ratios[target.key])]
+    line["targets_missed"] = missed + lags_missed(measured)
     return line
 
 

@@ -3,9 +3,10 @@
 import asyncio
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
+from itertools import product
 from typing import Final, Literal, cast
 
 from temporalio.client import WithStartWorkflowOperation
@@ -17,7 +18,7 @@ from schema.bookings import BookingInput, BookingResult, StateChange, workflow_i
 from schema.references import booking_id_for, new_id
 from schema.states import BookingState
 
-SideName = Literal["saga", "floor", "floor, child", "floor, accept"]
+SideName = Literal["saga", "saga, no webhooks", "saga, endpoint", "floor", "floor, child", "floor, accept"]
 
 _PREPARED_AT_ONCE: Final = 4
 _SETTLE_S: Final = 0.5
@@ -84,11 +85,13 @@ async def drive(house: House, side: SideName, book: Book, count: int, at_once: i
 
 
 class Saga:
-    """The product, through its own door. Each offer of a flight books once, so every booking has its own search."""
+    """The product, through its own door. Each offer of a flight books once, so every booking has a search of its own, for dates that
+    nobody has asked for: no answer to it can be kept already."""
 
     def __init__(self, house: House) -> None:
         self._house = house
         self._ready: deque[dict[str, object]] = deque()
+        self._dates = _dates()
 
     async def prepare(self, count: int, prepared: Callable[[], None]) -> None:
         """Searches for what `count` bookings will ask for, and says so after each; not part of what is timed."""
@@ -130,12 +133,12 @@ class Saga:
 
     async def _search(self, kinds: list[str]) -> list[dict[str, object]]:
         """The first offer of each kind that the measured graph needs: a flight and a hotel that can be held, any car."""
-        departure = datetime.now(UTC).date() + timedelta(days=30)
+        departure, back = next(self._dates)
         wanted = {
             "origin": "LHR",
             "destination": "LIS",
             "departure_date": departure.isoformat(),
-            "return_date": (departure + timedelta(days=4)).isoformat(),
+            "return_date": back.isoformat(),
             "kinds": kinds,
         }
         answer = await self._house.api.post("/v1/searches", json=wanted)
@@ -147,6 +150,13 @@ class Saga:
                 raise BenchFailed(f"the sandbox offers no {kind} of the kind that is measured")
             found.append(of_kind[0])
         return found
+
+
+def _dates() -> Iterator[tuple[date, date]]:
+    """Days to leave and to come back, each pair once; suppliers sell about that far ahead."""
+    today = datetime.now(UTC).date()
+    for day, nights in product(range(20, 300), range(3, 10)):
+        yield today + timedelta(days=day), today + timedelta(days=day + nights)
 
 
 def _request(offers: list[dict[str, object]]) -> dict[str, object]:

@@ -8,12 +8,15 @@ from rich.table import Table
 
 from bench.figures import (
     CHILD_PAYS_BELOW,
+    LAG_MS_LIMIT,
     TARGETS,
     WORKER_MB_LIMIT,
     Ratio,
     Target,
     accept_ms,
     cpu_ms,
+    lags_missed,
+    lags_ms,
     latency_ms,
     per_s,
     ratios_of,
@@ -21,6 +24,7 @@ from bench.figures import (
 from bench.house import ASIDE, FLOOR, PRODUCT
 from bench.load import SideName
 from bench.rounds import ALONE, BUSY, Measured
+from bench.tables import table_of
 
 _SIDES: tuple[SideName, ...] = ("saga", "floor", "floor, child")
 
@@ -31,6 +35,7 @@ def show(console: Console, measured: Measured) -> None:
     console.print()
     console.print(_speed(measured))
     console.print(_cost(measured))
+    console.print(_telling(measured, ratios))
     console.print(_targets(ratios))
     for sentence in _verdicts(measured, ratios):
         console.print(sentence, highlight=False)
@@ -89,6 +94,24 @@ def _cost(measured: Measured) -> Table:
     return table
 
 
+def _telling(measured: Measured, ratios: dict[str, Ratio]) -> Table:
+    """What webhooks cost, and how late events are."""
+    table = table_of(
+        f"Telling, {BUSY} at once: against bookings without webhooks, and from an event's transaction until it is told",
+        *("what", "throughput", "processor time", "events", "p50 ms", "p99 ms"),
+    )
+    for name, words in {"webhooks": "the provider's webhooks", "endpoint": "and a client's endpoint besides"}.items():
+        speed, cpu = ratios[f"{name}_throughput_ratio"], ratios[f"{name}_cpu_ratio"]
+        shown = (f"{ratio.median:.2f} ({ratio.low:.2f}-{ratio.high:.2f})" for ratio in (speed, cpu))
+        table.add_row(words, *shown, "", "", "")
+    lags = lags_ms(measured)
+    told = {"stream": measured.lags.stream_ms, "endpoint": measured.lags.delivered_ms}
+    for name, words in {"stream": "in the stream in Valkey", "endpoint": "delivered to the endpoint"}.items():
+        shown = (f"{lags[f'lag_{name}_p{percent}_ms']:.0f}" for percent in (50, 99))
+        table.add_row(words, "", "", f"{len(told[name]):,}", *shown)
+    return table
+
+
 def _targets(ratios: dict[str, Ratio]) -> Table:
     table = Table(
         title="Against the floor: medians of neighbouring runs, and the range of the rounds", title_justify="left"
@@ -115,7 +138,12 @@ def _verdicts(measured: Measured, ratios: dict[str, Ratio]) -> list[str]:
         _child(ratios),
         _memory(measured),
         f"{measured.checked} bookings were checked: confirmed in our books, and one for one in the vendors'.",
+        f"Of those {BUSY} at once all events were told: in the stream once, to the endpoint in order.",
         *(_missed(target, ratios[target.key]) for target in TARGETS if not target.met(ratios[target.key])),
+        *(
+            f"Missed: {key} is {lags_ms(measured)[key]:.0f}; its target is {LAG_MS_LIMIT}."
+            for key in lags_missed(measured)
+        ),
     ]
 
 

@@ -11,6 +11,7 @@ from bench.histories import Shape, duration_s, input_of, shape_of
 from bench.house import House
 from bench.live import Memory, weigh
 from bench.load import Book, Ended, Floor, Run, Saga, SideName, drive
+from bench.telling import ENDPOINT, SILENT, Lags, Telling
 
 Answer = TypeVar("Answer")
 
@@ -39,14 +40,14 @@ class Sizes:
         return (
             _WARM_UP
             + self.alone_rounds * self.alone_bookings
-            + self.busy_rounds * self.busy_bookings
+            + 3 * self.busy_rounds * self.busy_bookings
             + self.crowd_rounds * self.crowd_bookings
             + self.live
         )
 
     def runs(self) -> int:
         """For the progress bar: the warm-up of all three, and the weighing, count as one each."""
-        return 2 + 3 * self.alone_rounds + 3 * self.busy_rounds + 2 * self.crowd_rounds
+        return 2 + 3 * self.alone_rounds + 5 * self.busy_rounds + 2 * self.crowd_rounds
 
 
 FULL: Final = Sizes(
@@ -82,6 +83,8 @@ class Measured:
     """By how many were at once."""
     shapes: dict[SideName, list[Shape]]
     memory: Memory
+    lags: Lags
+    """With `BUSY` at once."""
     checked: int
     """Bookings found right in all books."""
 
@@ -89,8 +92,9 @@ class Measured:
 class Bench:
     """One measurement of one house."""
 
-    def __init__(self, house: House, sizes: Sizes, tell: Tell) -> None:
+    def __init__(self, house: House, telling: Telling, sizes: Sizes, tell: Tell) -> None:
         self._house = house
+        self._telling = telling
         self._sizes = sizes
         self._tell = tell
         self._saga = Saga(house)
@@ -112,7 +116,14 @@ class Bench:
             sizes.busy_rounds,
             sizes.busy_bookings,
             BUSY,
-            {"saga": self._saga.book, "floor": floor.book, "floor, child": floor.book_with_child},
+            # Next to each other what is compared.
+            {
+                "floor, child": floor.book_with_child,
+                "floor": floor.book,
+                "saga": self._saga.book,
+                SILENT: self._saga.book,
+                ENDPOINT: self._saga.book,
+            },
         )
         crowd = await self._rounds(
             sizes.crowd_rounds, sizes.crowd_bookings, CROWD, {"saga": self._saga.book, "floor": floor.book}
@@ -120,7 +131,9 @@ class Bench:
         memory = await weigh(self._house, self._saga, self._books, sizes.live)
         self._tell.done(f"{sizes.live} live bookings: worker {memory.worker_mb:.0f} MB, api {memory.api_mb:.0f} MB")
         shapes = await self._shapes(busy[-1])
-        return Measured({ALONE: alone, BUSY: busy, CROWD: crowd}, shapes, memory, self._books.bookings)
+        return Measured(
+            {ALONE: alone, BUSY: busy, CROWD: crowd}, shapes, memory, self._telling.lags, self._books.bookings
+        )
 
     async def _warm_up(self) -> Floor:
         """Loads code, opens connections, fills caches; and takes the floor's input from a real booking."""
@@ -138,19 +151,22 @@ class Bench:
         for number in range(rounds):
             this = Round()
             for side in order if number % 2 == 0 else reversed(order):
-                run = await drive(self._house, side, books[side], count, at_once)
-                await self._check(run)
+                async with self._telling.scene(side):
+                    run = await drive(self._house, side, books[side], count, at_once)
+                    await self._check(run)
                 this.runs[side] = run
                 if at_once == ALONE and side != "floor, accept":
                     this.open_s[side] = await self._each(run.ended, duration_s)
                 median_ms = 1000 * sorted(one.total_s for one in run.ended)[count // 2]
-                self._tell.done(f"{at_once:>3} at once, {side:<13} {run.per_s:6.1f}/s   p50 {median_ms:6.0f} ms")
+                self._tell.done(f"{at_once:>3} at once, {side:<17} {run.per_s:6.1f}/s   p50 {median_ms:6.0f} ms")
             done.append(this)
         return done
 
     async def _check(self, run: Run) -> None:
-        if run.side == "saga":
+        if run.side in ("saga", SILENT, ENDPOINT):
             await self._books.check(run.ended)
+            if run.at_once == BUSY:
+                await self._telling.look(run)
         elif run.side != "floor, accept":
             check_floor(run.ended)
 
