@@ -10,7 +10,7 @@ Copy this file into your program; it needs `python-socketio` and `aiohttp`. The 
 import asyncio
 import random
 from collections.abc import AsyncIterator, Sequence
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from http import HTTPStatus
 from types import TracebackType
 from typing import Any, Final
@@ -29,6 +29,7 @@ _PAGE: Final = 200
 _HELD: Final = 1000
 """Messages that wait to be handed on, at most; the others are asked for again."""
 _CONNECT_S: Final = 10
+_GOODBYE_S: Final = 1
 _FINAL: Final = frozenset({"unauthenticated", "missing_scope", "invalid_request", "unknown_sequence"})
 """Refusals that trying again does not change."""
 
@@ -73,8 +74,7 @@ class LiveFeed:
         session = aiohttp.ClientSession(headers={"Authorization": f"Bearer {self._token}"})
         self._http = await self._opened.enter_async_context(session)
         running = asyncio.create_task(self._run())
-        self._opened.push_async_callback(asyncio.wait, [running])
-        self._opened.callback(running.cancel)
+        self._opened.push_async_callback(_end, running)
         return self
 
     async def __aexit__(
@@ -188,16 +188,19 @@ class LiveFeed:
         client.on("disconnect", gone)
         hello = {"token": self._token} | ({} if self.last is None else {"last": self._last_held(self.last)})
         try:
-            await client.connect(
-                self._url, auth=hello, transports=["websocket"], socketio_path="/v1/live", wait_timeout=_CONNECT_S
-            )
+            async with asyncio.timeout(_CONNECT_S):
+                await client.connect(
+                    self._url, auth=hello, transports=["websocket"], socketio_path="/v1/live", wait_timeout=_CONNECT_S
+                )
             await over.wait()
-        except ConnectionFailed:
+        except (ConnectionFailed, TimeoutError):
             pass
         finally:
             for timer in leaving:
                 timer.cancel()
-            await client.disconnect()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_GOODBYE_S):
+                    await client.disconnect()
         return was_live, 0 if leaving else None
 
     def _last_held(self, last: int) -> int:
@@ -205,3 +208,10 @@ class LiveFeed:
         while last + 1 in self._held:
             last += 1
         return last
+
+
+async def _end(running: asyncio.Task[None]) -> None:
+    # More than once: the library below swallows a cancellation now and then.
+    while not running.done():
+        running.cancel()
+        await asyncio.wait([running], timeout=_GOODBYE_S)

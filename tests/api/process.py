@@ -6,6 +6,7 @@ import socket
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import IO
 
 import httpx
 
@@ -20,14 +21,17 @@ def free_port() -> int:
         return probe.getsockname()[1]
 
 
-async def start_api(stack: Stack, port: int, **environment: str) -> asyncio.subprocess.Process:
-    """Logs go to its standard error, as JSON. `environment`: more settings, by their names without the prefix."""
+async def start_api(
+    stack: Stack, port: int, *, log: int | IO[bytes] = asyncio.subprocess.PIPE, **environment: str
+) -> asyncio.subprocess.Process:
+    """Logs go to its standard error, as JSON; into a pipe that nobody reads only so many fit.
+    `environment`: more settings, by their names without the prefix."""
     named = {f"TRAVELHUB_{name}": value for name, value in environment.items()}
     own = {"TRAVELHUB_API_PORT": str(port), "TRAVELHUB_LOG_FORMAT": "json", "TRAVELHUB_LIVE__DRAIN_NOTICE_S": "0"}
     return await asyncio.create_subprocess_exec(
         *(sys.executable, "-c", _PROGRAM),
         env={**os.environ, **stack.environment(), **own, **named},
-        stderr=asyncio.subprocess.PIPE,
+        stderr=log,
     )
 
 
@@ -43,10 +47,10 @@ async def api_process(stack: Stack, port: int, **environment: str) -> AsyncItera
             await process.wait()
 
 
-async def lives(http: httpx.AsyncClient, process: asyncio.subprocess.Process) -> None:
-    async with asyncio.timeout(60):
+async def lives(http: httpx.AsyncClient, process: asyncio.subprocess.Process, within_s: float = 60) -> None:
+    async with asyncio.timeout(within_s):
         while True:
-            assert process.returncode is None, (await process.stderr.read()).decode()
+            assert process.returncode is None, "it has ended by itself"
             try:
                 assert (await http.get("/health/live")).status_code == 200
                 return

@@ -28,8 +28,8 @@ class Proxy:
         self.opened += 1
         try:
             await self._join(reader, writer)
-        except OSError:
-            pass
+        except (OSError, asyncio.CancelledError):
+            pass  # asyncio's streams complain of a cancelled task
         finally:
             self._open.discard(writer)
             writer.transport.abort()
