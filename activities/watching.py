@@ -105,7 +105,7 @@ class Watching:
     async def tell_newcomers(self, newcomers: TellNewcomers) -> None:
         """Those who joined, of what the others know already; again is harmless."""
         async with told_to_temporal(_RETRY_INITIAL_S):
-            async with self._database.read() as connection:
+            async with self._database.transaction() as connection:
                 telling = await flights.telling_newcomers(connection, newcomers.flight_key, newcomers.policy)
             await self._tell(newcomers.itinerary_ids, telling)
 

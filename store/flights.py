@@ -173,9 +173,19 @@ async def telling(connection: AsyncConnection, flight_key: str, revision: int, p
 
 
 async def telling_newcomers(connection: AsyncConnection, flight_key: str, policy: FlightPolicy) -> Telling:
-    """What those must be told who have just joined. Raises NoResultFound for a flight that nobody watches, which is a bug."""
-    status = (await connection.execute(select(flights.c.status).where(flights.c.flight_key == flight_key))).scalar_one()
-    now = FlightStatus.model_validate(status)
+    """What those must be told who have just joined: what all others know. A revision that others do not know yet reaches newcomers
+    with them, as the change that it is. Raises NoResultFound for a flight that nobody watches, which is a bug."""
+    stored = (
+        await connection.execute(
+            select(flights.c.told_revision, flights.c.revision, flights.c.status).where(
+                flights.c.flight_key == flight_key
+            )
+        )
+    ).one()
+    if stored.told_revision == stored.revision:
+        now = FlightStatus.model_validate(stored.status)
+    else:
+        now = await _as_of(connection, flight_key, stored.told_revision)
     return Telling(status=now, changes=news_to_newcomer(now, policy))
 
 

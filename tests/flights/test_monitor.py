@@ -5,9 +5,11 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from temporalio.testing import ActivityEnvironment
 
-from schema.flights import FlightPolicy, FlightPushed
-from store import itineraries
+from activities.watching import Watching
+from schema.flights import FlightPolicy, FlightPushed, TellNewcomers
+from store import flights, itineraries
 from tests.flights.conftest import SLOW, Tower, news_of
 from tests.saga.waiting import eventually
 
@@ -49,6 +51,23 @@ async def test_who_joins_later_is_told_what_the_others_know(tower: Tower) -> Non
             return await tower.told(late) == [[["delayed"]]] * 2
 
         await eventually(told)
+
+
+async def test_who_joins_while_a_change_is_untold_is_told_of_it_as_a_change(tower: Tower) -> None:
+    """Whatever the monitor does first: welcoming somebody never stands for telling of what nobody was told yet."""
+    planned = tower.a_flight()
+    joined = await tower.travellers(planned, 1)
+    async with tower.database.transaction() as connection:
+        await flights.watch(connection, planned)
+        await flights.take_news(connection, news_of(planned, gate="B12"), SLOW)
+        await flights.take_news(connection, news_of(planned, said_min=1, gate="C3"), SLOW)
+    watching: Any = Watching(tower.database, tower.vendors)
+    welcome = TellNewcomers(flight_key=planned.flight.key, itinerary_ids=joined, policy=SLOW)
+    await ActivityEnvironment().run(watching.tell_newcomers, welcome)
+    async with tower.worker():
+        await tower.subscribe(joined)
+        await tower.until(planned, lambda stored: stored.told_revision == 1)
+    assert await tower.told(joined) == [[["gate_changed"]]]
 
 
 async def test_a_first_gate_is_shown_and_not_told(tower: Tower) -> None:
