@@ -17,9 +17,13 @@ from gateways.ports import Vendors
 from schema import bookings as contract
 from schema.bookings import BookingInput, Consent, ItemPlan, PaymentPlan, SagaPolicy
 from schema.errors import ServiceUnavailable
+from schema.money import total
+from schema.payments import CancellationInput
 from schema.search_attributes import BOOKING_STATE, OWNER
+from schema.states import ItemState
 from store import bookings
 from store.database import Database
+from store.payments import StoredPayment
 from store.records import StoredBooking, StoredItem
 
 _START_TIMEOUT_S = 5
@@ -69,6 +73,46 @@ def item_plan(item: StoredItem, vendors: Vendors, step_timeout_s: float) -> Item
         capabilities=capabilities,
         # A call may still be under way when its undo looks, and then be invisible for as long as the vendor's look-up lags.
         tombstone_s=step_timeout_s + capabilities.lookup_lag_s,
+    )
+
+
+def cancellation_input(
+    booking: StoredBooking,
+    payment: StoredPayment,
+    vendors: Vendors,
+    policy: SagaPolicy,
+    item_nos: list[int] | None = None,
+    *,
+    quote_ttl_s: float = 900,
+) -> CancellationInput:
+    """What the cancellation of a confirmed booking, or of some of its items, is told; and the payment that was taken."""
+    capabilities = vendors.payments(payment.provider).capabilities
+    confirmed = [item for item in booking.items if item.state == ItemState.CONFIRMED]
+    cancelled = [item for item in confirmed if item_nos is None or item.item_no in item_nos]
+    rest = [item.price for item in confirmed if item not in cancelled]
+    currency = booking.total.currency
+    return CancellationInput(
+        booking_id=booking.booking_id,
+        client_id=booking.client_id,
+        version=booking.version,
+        correlation_id=booking.correlation_id,
+        currency=currency,
+        items=[item_plan(item, vendors, policy.step_timeout_s) for item in cancelled],
+        payment_provider=payment.provider,
+        payment_capabilities=capabilities,
+        payment_tombstone_s=policy.step_timeout_s + capabilities.lookup_lag_s,
+        policy=policy,
+        quote_ttl_s=quote_ttl_s,
+        payment_id=payment.payment_id,
+        payment_generation=payment.generation,
+        # What these cost is what was taken for them; never more than the provider still has.
+        captured=min(
+            total((item.price for item in cancelled), currency),
+            payment.captured - payment.refunded,
+            key=lambda amount: amount.amount_minor,
+        ),
+        fee_before=booking.fee,
+        remaining=total(rest, currency) if rest else None,
     )
 
 

@@ -7,13 +7,11 @@ from typing import Final
 from structlog.stdlib import get_logger
 from temporalio.client import Client
 
-from activities.admission import booking_input, item_plan, start_booking
+from activities.admission import booking_input, cancellation_input, start_booking
 from gateways.ports import Vendors
 from schema.errors import ServiceUnavailable
-from schema.money import total
 from schema.payments import CancellationInput
 from schema.settings import Settings
-from schema.states import ItemState
 from store import bookings
 from store.database import Database
 from store.payments import StoredPayment
@@ -75,31 +73,5 @@ def cancellation_plan(
     item_nos: list[int] | None = None,
 ) -> CancellationInput:
     """What the cancellation of a confirmed booking, or of some of its items, is told; and the payment that was taken."""
-    capabilities = vendors.payments(payment.provider).capabilities
-    confirmed = [item for item in booking.items if item.state == ItemState.CONFIRMED]
-    cancelled = [item for item in confirmed if item_nos is None or item.item_no in item_nos]
-    rest = [item.price for item in confirmed if item not in cancelled]
-    currency = booking.total.currency
-    return CancellationInput(
-        booking_id=booking.booking_id,
-        client_id=booking.client_id,
-        version=booking.version,
-        correlation_id=booking.correlation_id,
-        currency=currency,
-        items=[item_plan(item, vendors, settings.saga.step_timeout_s) for item in cancelled],
-        payment_provider=payment.provider,
-        payment_capabilities=capabilities,
-        payment_tombstone_s=settings.saga.step_timeout_s + capabilities.lookup_lag_s,
-        policy=settings.saga,
-        quote_ttl_s=settings.cancellation_quote_ttl_s,
-        payment_id=payment.payment_id,
-        payment_generation=payment.generation,
-        # What these cost is what was taken for them; never more than the provider still has.
-        captured=min(
-            total((item.price for item in cancelled), currency),
-            payment.captured - payment.refunded,
-            key=lambda amount: amount.amount_minor,
-        ),
-        fee_before=booking.fee,
-        remaining=total(rest, currency) if rest else None,
-    )
+    quote_ttl_s = settings.cancellation_quote_ttl_s
+    return cancellation_input(booking, payment, vendors, settings.saga, item_nos, quote_ttl_s=quote_ttl_s)

@@ -21,6 +21,7 @@ from api.repeats import RepeatedSearches
 from api.routes import (
     bookings,
     cancellations,
+    disruptions,
     feed,
     health,
     itineraries,
@@ -84,6 +85,7 @@ def create_app(settings: Settings, vendors: Vendors | None = None) -> FastAPI:
         search_stream,
         bookings,
         cancellations,
+        disruptions,
         payments,
         itineraries,
         statements,

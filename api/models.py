@@ -14,6 +14,9 @@ from schema.travellers import PaymentMethod, Traveller
 _ULID = "[0-7][0-9A-HJKMNP-TV-Z]{25}"
 BOOKING_ID_PATTERN = f"^{_ULID}$"
 ITINERARY_ID_PATTERN = f"^itn_{_ULID}$"
+DISRUPTION_ID_PATTERN = (
+    rf"^itn_{_ULID}-[A-Z0-9]{{2}}[0-9]{{1,4}}[A-Z]?-[0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}}-[A-Z]{{3}}-[0-9]{{1,9}}$"
+)
 PAYMENT_ID_PATTERN = f"^pay_{_ULID}[0-9a-z]$"
 CASE_ID_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_.:-]{0,119}$"
 
@@ -24,6 +27,16 @@ class Amount(ClientMessage):
     """Money as a client sends it: minor units (cents for EUR, whole yen for JPY), more than nothing, and not too much."""
 
     amount_minor: Annotated[int, Field(strict=True, ge=1, le=MAX_AMOUNT_MINOR, examples=[123450])]
+    currency: CurrencyCode
+
+    def money(self) -> Money:
+        return Money(amount_minor=self.amount_minor, currency=self.currency)
+
+
+class SignedAmount(ClientMessage):
+    """A difference in money: minor units, negative where it is given back."""
+
+    amount_minor: Annotated[int, Field(strict=True, ge=-MAX_AMOUNT_MINOR, le=MAX_AMOUNT_MINOR, examples=[4200])]
     currency: CurrencyCode
 
     def money(self) -> Money:

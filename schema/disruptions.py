@@ -8,6 +8,7 @@ from schema.flights import Change
 from schema.model import Message
 from schema.money import Money
 from schema.offers import FlightOffer
+from schema.payments import CancellationInput
 
 DISRUPTION_WORKFLOW = "DisruptionWorkflow"
 
@@ -62,6 +63,13 @@ class Impact(Message):
     """What is left for that connection; negative if it leaves before the arrival."""
     late_hotel_segment_nos: list[int] = []
     late_car_segment_nos: list[int] = []
+    rebook_segment_no: int | None = None
+    """Of the flight that another would take the place of: the changed one, or the connection that is missed. None: no other flight
+    would help, or it has left already."""
+    leave_after: datetime | None = None
+    """No alternative may leave before."""
+    arrive_before: datetime | None = None
+    """An alternative that arrives later would not help; None where the flight is not flown at all."""
 
 
 class Alternative(Message):
@@ -84,24 +92,32 @@ class DisruptionPolicy(Message):
     choice_timeout_s: float = 24 * 3600
     """For the traveller to choose; never beyond the departure of the alternative that leaves first."""
     alternatives: int = 5
+    alternatives_from_minutes: int = 30
+    """A delay or a new schedule below this is told, and nothing is offered."""
+    to_the_gate_minutes: int = 60
+    """An alternative must leave this much later than now."""
+    search_budget_s: float = 120
     minimum_connection_minutes: int = 60
     """Where the table of airports does not say."""
     hotel_late_after_h: int = 22
     """A hotel is warned of arrivals after this hour of its day."""
     wait_for_other_s: float = 5
     """Between looks whether an older disruption, which is being rebooked, is over."""
-    attempts: int = 3
-    """Alternatives a traveller may try, if they turn out to be gone."""
+    look_every_s: float = 1
+    """At a rebooking under way; doubled up to ten minutes."""
 
 
 class DisruptionInput(Message):
     disruption_id: str
     itinerary_id: str
     client_id: str
+    booking_id: str
+    """Of the segment; who looks after the itinerary's people."""
     segment_no: int
     flight_key: str
     flight_revision: int
     changes: list[Change]
+    delay_minutes: int
     correlation_id: str
     policy: DisruptionPolicy = DisruptionPolicy()
     saga: SagaPolicy = SagaPolicy()
@@ -125,6 +141,12 @@ class Superseded(Message):
     by: str
 
 
+class RebookingMoved(Message):
+    """Signal `rebooking_moved`: the booking of the chosen alternative has a new state. It carries none: it is read again."""
+
+    booking_id: str
+
+
 class DisruptionChoice(Message):
     """Result of the updates."""
 
@@ -132,6 +154,65 @@ class DisruptionChoice(Message):
     message: str
     booking_id: str | None = None
     """Of the booking that was made for the chosen alternative: where its payment can be followed."""
+
+
+class OpenedDisruption(Message):
+    """Result of the activity that assesses a change. `blocked`: an older one of the same flight is being rebooked; try again."""
+
+    state: DisruptionState
+    kind: DisruptionKind | None = None
+    blocked: bool = False
+    superseded: list[str] = []
+    """Ids of older disruptions that wait for nothing any more."""
+
+
+class DisruptionStep(Message):
+    """Input of the activities that go on with one."""
+
+    disruption_id: str
+    policy: DisruptionPolicy
+    correlation_id: str
+    retry_initial_s: float
+
+
+class AlternativesFound(Message):
+    """How many there are to choose from, and until when; none: nothing helps."""
+
+    number: int
+    deadline_at: datetime | None = None
+
+
+class RebookStep(DisruptionStep):
+    number: int
+    difference: Money
+    """What was consented to."""
+
+
+class RebookingBegun(Message):
+    """The booking of the chosen alternative; None: it cannot be had as it was shown, `reason` says why."""
+
+    booking_id: str | None
+    reason: str | None = None
+    state: DisruptionState
+
+
+class RebookingEnded(DisruptionStep):
+    """What became of it."""
+
+    confirmed: bool
+    reason: str | None = None
+
+
+class CancellationOfOld(Message):
+    """How the old flight is given up; without a plan it is given up already."""
+
+    workflow_id: str | None = None
+    plan: CancellationInput | None = None
+
+
+class DisruptionClosed(DisruptionStep):
+    state: DisruptionState
+    reason: str | None = None
 
 
 class DisruptionResult(Message):

@@ -138,6 +138,9 @@ class CancellationInput(SagaContext):
     """Disclosed and kept in earlier cancellations of this booking."""
     remaining: Money | None = None
     """What the items that stay cost; None: none stays, and the booking is cancelled."""
+    agreed_fee: Money | None = None
+    """The fee was disclosed and accepted elsewhere: carried out at once, for that or for less. None: quoted first, then accepted."""
+    reason: str = "cancelled_by_traveller"
 
 
 class FeeQuote(Message):

@@ -58,3 +58,9 @@ async def open_search(
             # Once is not enough: redis-py can swallow a cancellation that meets it while it reads.
             listening.cancel()
             await asyncio.wait({listening}, timeout=_ASK_AGAIN_S)
+
+
+def searching_alone(database: Database, valkey: Valkey, vendors: Vendors, policy: SearchPolicy) -> Searching:
+    """For a process that searches now and then, and keeps nothing between searches: there is nothing to close."""
+    asking = Asking(database, valkey, Rates(policy.exchange_rates), policy)
+    return Searching(database, valkey, vendors, policy, asking, Circuits(vendors), Ages())

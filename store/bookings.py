@@ -251,6 +251,13 @@ async def paid_through(connection: AsyncConnection, booking_id: str, *, backup: 
     return row.payment_provider, row.payment_method
 
 
+async def correlation_id_of(connection: AsyncConnection, booking_id: str) -> str:
+    """Of the request that made the booking: what follows from it goes by the same."""
+    found = await connection.scalar(select(bookings.c.correlation_id).where(bookings.c.id == booking_id))
+    assert found is not None, f"booking {booking_id} is not in the books"
+    return found
+
+
 async def mark_started(connection: AsyncConnection, booking_id: str) -> None:
     await connection.execute(_MARK_STARTED, {"of_booking": booking_id})
 

@@ -16,6 +16,7 @@ from store.database import Database
 from store.migrate import unknown_to_this_release
 from store.traffic import SharedTraffic
 from store.valkey import Valkey
+from workers.follow_ups import following_up
 from workers.interceptors import ObservedActivities
 from workers.relay import relaying
 from workers.temporal import temporal_connection
@@ -69,7 +70,7 @@ async def run_worker(settings: Settings) -> None:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, stop.set)
         settle_memory()
-        async with relaying(settings, database, valkey), worker:
+        async with relaying(settings, database, valkey), following_up(settings, database, client), worker:
             _log.info("worker_ready", task_queue=TASK_QUEUE, sandboxed=settings.worker_sandboxed)
             await stop.wait()
             _log.info("worker_draining")

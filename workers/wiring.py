@@ -4,13 +4,16 @@ from collections.abc import Callable, Sequence
 
 from temporalio.client import Client
 
+from activities.alternatives import Alternatives
 from activities.cancelling import Cancelling
+from activities.disrupting import Disrupting
 from activities.found_offers import FoundOffers
 from activities.monitor_sweeping import MonitorSweeping
 from activities.notice_reading import LinkMaker
 from activities.notifying import Notifications
 from activities.payments import Payments
 from activities.pricing import Pricing
+from activities.rebooking import Rebooking
 from activities.reconciling import Reconciling
 from activities.recording import Recording
 from activities.refunds import Refunds
@@ -23,11 +26,13 @@ from activities.undoing import Undoing
 from activities.watching import Watching
 from gateways.ports import Vendors
 from schema.settings import Settings
+from search.house import searching_alone
 from store.database import Database
 from store.valkey import Valkey
 from workflows.admission import AdmissionSweepWorkflow
 from workflows.booking import BookingWorkflow
 from workflows.cancellation import CancellationWorkflow
+from workflows.disruption import DisruptionWorkflow
 from workflows.flight_monitor import FlightMonitorWorkflow
 from workflows.monitor_sweep import MonitorSweepWorkflow
 from workflows.notification import NotificationWorkflow
@@ -45,6 +50,7 @@ WORKFLOWS: Sequence[type] = (
     ReconciliationWorkflow,
     RepairWorkflow,
     NotificationWorkflow,
+    DisruptionWorkflow,
 )
 
 
@@ -70,6 +76,9 @@ def all_activities(
     secret = settings.link_secret
     links = LinkMaker(str(settings.public_url), None if secret is None else secret.get_secret_value())
     notifications = Notifications(database, vendors, links)
+    disrupting = Disrupting(database)
+    alternatives = Alternatives(database, vendors, searching_alone(database, valkey, vendors, settings.search))
+    rebooking = Rebooking(database, vendors, client, settings.saga, alternatives)
     return [
         pricing.check_price,
         recording.record_state,
@@ -107,6 +116,13 @@ def all_activities(
         repairing.examine,
         repairing.release_stray,
         repairing.conclude,
+        disrupting.open_disruption,
+        disrupting.close_disruption,
+        alternatives.find_alternatives,
+        rebooking.begin_rebooking,
+        rebooking.look_at_rebooking,
+        rebooking.end_rebooking,
+        rebooking.plan_cancellation_of_old,
         notifications.plan_notification,
         notifications.planned_row,
         notifications.show_live,

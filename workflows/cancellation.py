@@ -1,5 +1,6 @@
 """The traveller cancels a confirmed trip, or some of it: the fees first, then the items, then the refund of what is due."""
 
+import contextlib
 from datetime import timedelta
 
 from temporalio import workflow
@@ -9,6 +10,7 @@ with workflow.unsafe.imports_passed_through():
     from activities.cancelling import Cancelling
     from activities.recording import Recording
     from schema.bookings import Accepted, Resolution
+    from schema.money import Money
     from schema.payments import (
         CANCELLATION_WORKFLOW,
         CancellationInput,
@@ -42,6 +44,8 @@ class CancellationWorkflow:
 
     @workflow.run
     async def run(self, plan: CancellationInput) -> CancellationResult:
+        if plan.agreed_fee is not None:
+            return await run_to_the_end(self._cancel_as_agreed(plan.agreed_fee), lambda: None)
         # Once the fee is accepted nothing stops it; before that, an operator's cancel just ends the quote.
         self.saga.say("Waiting for the traveller to accept the cancellation fee")
         await self.saga.wait_until(lambda: self.accepted is not None, plan.quote_ttl_s)
@@ -49,6 +53,14 @@ class CancellationWorkflow:
             await workflow.wait_condition(workflow.all_handlers_finished)
             return CancellationResult(booking_id=plan.booking_id, state=BookingState.CONFIRMED, reason="quote_expired")
         return await run_to_the_end(self._cancel(self.quoted), lambda: None)
+
+    async def _cancel_as_agreed(self, agreed: Money) -> CancellationResult:
+        """The traveller keeps what suppliers ask less than was agreed, and never pays more."""
+        fee = agreed
+        with contextlib.suppress(ApplicationError):
+            fee = min(agreed, (await self._quote()).fee, key=lambda amount: amount.amount_minor)
+        quote = FeeQuote(fee=fee, refund=self.plan.captured - fee, expires_at=workflow.now())
+        return await self._cancel(quote)
 
     async def _cancel(self, quote: FeeQuote) -> CancellationResult:
         fee = quote.fee if self.plan.fee_before is None else self.plan.fee_before + quote.fee
@@ -71,7 +83,7 @@ class CancellationWorkflow:
                 await self.compensation.settle([outstanding], BookingState.REFUND_PENDING)
         rest = self.plan.remaining
         state = BookingState.CANCELLED if rest is None else BookingState.PARTIALLY_CONFIRMED
-        await self.saga.record(state, reason="cancelled_by_traveller", fee=fee, total=rest)
+        await self.saga.record(state, reason=self.plan.reason, fee=fee, total=rest)
         return CancellationResult(booking_id=self.plan.booking_id, state=state, fee=fee)
 
     async def _give_back(self, payment: Payment, quote: FeeQuote) -> Outstanding | None:
@@ -82,6 +94,9 @@ class CancellationWorkflow:
     @workflow.update
     async def quote(self) -> FeeQuote:
         """Ask the suppliers; the answer stands until it expires."""
+        return await self._quote()
+
+    async def _quote(self) -> FeeQuote:
         if self.quoted is None or self.quoted.expires_at <= workflow.now():
             request = QuoteRequest(
                 booking_id=self.plan.booking_id,

@@ -1,0 +1,125 @@
+"""Which offers would help a traveller whose flight is disrupted, and in which order they are shown: without I/O."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+from schema.disruptions import Alternative, Disruption
+from schema.flights import FlightId
+from schema.itineraries import FlightDetails, Segment
+from schema.money import Money
+from schema.offers import FlightOffer, FlightSegment, SearchRequest
+from schema.searches import TripSearch
+from search.journeys import arrival, departure, journeys
+from store.records import StoredItem
+
+_ONE_DAY: Final = timedelta(days=1)
+
+
+class OldFlight:
+    """What another offer would take the place of: a ticket there and back, of which one journey is disrupted."""
+
+    def __init__(self, booking_id: str, segment: Segment, item: StoredItem) -> None:
+        assert isinstance(item.offer, FlightOffer), "only flights are disrupted"
+        assert isinstance(segment.details, FlightDetails), "only flights are disrupted"
+        self.booking_id = booking_id
+        self.item = item
+        self.offer = item.offer
+        self._destinations = [] if item.search_request is None else [item.search_request.destination]
+        self._ways = journeys(item.offer, self._destinations)
+        self.outbound = segment.details.item_leg < len(self._ways.there)
+        self.arrives = arrival(self.affected(item.offer)[-1])
+
+    def affected(self, offer: FlightOffer) -> list[FlightSegment]:
+        """Of an offer, the journey in the direction that is disrupted."""
+        ways = journeys(offer, self._destinations)
+        return ways.there if self.outbound or not ways.back else ways.back
+
+    def other_way(self, offer: FlightOffer) -> list[str]:
+        """The flights of the journey that is not disrupted."""
+        ways = journeys(offer, self._destinations)
+        return [segment.key() for segment in (ways.back if self.outbound else ways.there)]
+
+    def trips(self, currency: str) -> list[TripSearch]:
+        """What to search for: the disrupted journey on its day, and a day later; the other one as it was."""
+        request = self._request()
+        asked = [request]
+        later = request.departure_date + _ONE_DAY if self.outbound else request.return_date + _ONE_DAY
+        if not self.outbound:
+            asked.append(request.model_copy(update={"return_date": later}))
+        elif later <= request.return_date:
+            asked.append(request.model_copy(update={"departure_date": later}))
+        given = {"kinds": ["flight"], "currency": currency}
+        return [TripSearch.model_validate(one.model_dump() | given) for one in asked]
+
+    def _request(self) -> SearchRequest:
+        """How it was found, or would have been."""
+        if self.item.search_request is not None:
+            return self.item.search_request
+        there, back = self._ways.there, self._ways.back
+        return SearchRequest(
+            origin=there[0].origin,
+            destination=there[-1].destination,
+            departure_date=there[0].departs_at.date(),
+            return_date=(back or there)[0].departs_at.date(),
+            travellers=self.offer.seats,
+            kinds=["flight"],
+            currency=self.offer.price.currency,
+        )
+
+
+def flight_keys(offer: FlightOffer) -> list[str]:
+    """Of all its flights."""
+    return [
+        FlightId(
+            carrier=segment.carrier, number=segment.number, on=segment.departs_at.date(), origin=segment.origin
+        ).key
+        for segment in offer.segments
+    ]
+
+
+def usable(
+    offers: Sequence[FlightOffer], old: OldFlight, disruption: Disruption, not_flying: frozenset[str], now: datetime
+) -> list[FlightOffer]:
+    """Those that fly, can be caught, and arrive before the disrupted flight would; of a return journey, those with the same flights
+    out if there are any. Of equal offers the cheapest."""
+    impact = disruption.impact
+    gone = not_flying | {disruption.flight_key}
+    best: dict[str, FlightOffer] = {}
+    for offer in sorted(offers, key=lambda one: one.price.amount_minor):
+        way = old.affected(offer)
+        keys = flight_keys(offer)
+        missed = [flight_key for flight_key in keys if flight_key in gone]
+        too_early = impact.leave_after is not None and departure(way[0]) < impact.leave_after
+        too_late = impact.arrive_before is not None and arrival(way[-1]) >= impact.arrive_before
+        left = departure(offer.segments[0]) <= now
+        same = old.offer.item_key() == offer.item_key()
+        if missed or too_early or too_late or left or same or offer.seats < old.offer.seats:
+            continue
+        best.setdefault(offer.equal_key(), offer)
+    found = list(best.values())
+    as_booked = [offer for offer in found if old.other_way(offer) == old.other_way(old.offer)]
+    return as_booked or found
+
+
+def ranked(offers: Sequence[FlightOffer], old: OldFlight, refund: Money, most: int) -> list[Alternative]:
+    """Who arrives first is best; of those that arrive together, the cheaper one."""
+    ordered = sorted(offers, key=lambda one: (arrival(old.affected(one)[-1]), one.price.amount_minor))
+    return [
+        Alternative(
+            number=number,
+            offer=offer,
+            refund=refund,
+            difference=offer.price - refund,
+            arrives_later_minutes=_minutes(arrival(old.affected(offer)[-1]) - old.arrives),
+        )
+        for number, offer in enumerate(ordered[:most], 1)
+    ]
+
+
+def leaves_first(alternatives: Sequence[Alternative]) -> datetime:
+    return min((departure(one.offer.segments[0]) for one in alternatives), default=datetime.max.replace(tzinfo=UTC))
+
+
+def _minutes(duration: timedelta) -> int:
+    return int(duration.total_seconds() // 60)

@@ -1,0 +1,246 @@
+"""A flight is cancelled: what its travellers are offered and choose, and that nobody is without a flight they paid for."""
+
+from collections.abc import AsyncGenerator
+from datetime import UTC, datetime, timedelta
+
+import pytest
+import pytest_asyncio
+from temporalio.client import WorkflowUpdateFailedError
+from temporalio.exceptions import ApplicationError
+from temporalio.service import RPCError
+
+from schema.disruptions import (
+    ChooseAlternative,
+    Disruption,
+    DisruptionChoice,
+    DisruptionResult,
+    KeepFlight,
+    disruption_workflow_id_for,
+)
+from schema.flights import FlightNews
+from schema.itineraries import Itinerary, Segment, itinerary_id_for
+from schema.states import BookingState, ItemState
+from store import disruptions, flights, itineraries
+from tests.saga.harness import FAST, House, Trip
+from tests.saga.waiting import eventually
+from workers.audit import check, gather
+from workers.follow_ups import following_up
+
+pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(120)]
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def at_work(house: House) -> AsyncGenerator[House]:
+    async with house.worker(), following_up(house.settings, house.database, house.client):
+        yield house
+
+
+async def confirmed(house: House, **wanted) -> tuple[Trip, Itinerary]:
+    """A confirmed trip, whose flights are watched."""
+    trip = await house.prepare(**wanted)
+    await (await house.start(trip)).result()
+    itinerary = await itinerary_of(house, trip)
+
+    async def watched() -> bool:
+        async with house.database.read() as connection:
+            return all([await flights.get(connection, flight.flight_key) for flight in flights_of(itinerary)])
+
+    await eventually(watched)
+    return trip, itinerary
+
+
+async def itinerary_of(house: House, trip: Trip) -> Itinerary:
+    async with house.database.read() as connection:
+        found = await itineraries.get(connection, itinerary_id_for(trip.booking_id))
+    assert found is not None
+    return found
+
+
+def flights_of(itinerary: Itinerary) -> list[Segment]:
+    return [segment for segment in itinerary.segments if segment.flight_key and segment.state == "confirmed"]
+
+
+async def airline_says(house: House, segment: Segment, **state) -> None:
+    """At the airline, so that suppliers sell and refund accordingly, and to us, as its monitor would hear it by its next poll."""
+    flight = flights.FlightId.of_key(segment.flight_key)
+    path = f"/_sandbox/flights/{flight.carrier}{flight.number}/{flight.on}"
+    answer = await house.sandbox.post(path, json={"origin": flight.origin, **state})
+    assert answer.is_success, answer.text
+    source = house.vendors.flight_status()
+    news = await source.status(flight, "test")
+    assert isinstance(news, FlightNews)
+    policy = house.settings.flights
+    async with house.database.transaction() as connection:
+        before = await flights.get(connection, flight.key)
+        status = await flights.take_news(connection, news, policy)
+        assert status.revision > before.status.revision, "travellers must know of it"
+    async with house.database.transaction() as connection:
+        told = await flights.telling(connection, flight.key, status.revision, policy)
+        for itinerary_id in await itineraries.on_flight(connection, flight.key, "", 100):
+            await itineraries.tell_of_flight(connection, itinerary_id, told.status, told.changes)
+
+
+async def in_state(house: House, itinerary: Itinerary, *states: str) -> Disruption:
+    async def look() -> Disruption | None:
+        async with house.database.read() as connection:
+            found = await disruptions.of_itinerary(connection, itinerary.itinerary_id)
+        return next((one for one in found if one.state in states), None)
+
+    return await eventually(look, 60)
+
+
+def workflow_of(house: House, disruption: Disruption):
+    return house.client.get_workflow_handle(
+        disruption_workflow_id_for(disruption.disruption_id), result_type=DisruptionResult
+    )
+
+
+async def choose(house: House, disruption: Disruption, number: int) -> DisruptionChoice:
+    alternative = next(one for one in disruption.alternatives if one.number == number)
+    wish = ChooseAlternative(number=number, difference=alternative.difference)
+    return await workflow_of(house, disruption).execute_update("choose", wish, result_type=DisruptionChoice)
+
+
+async def clean(house: House, *booking_ids: str) -> None:
+    report = check(await gather(house.settings, list(booking_ids), policy=FAST, histories=0))
+    assert [violation.text for violation in report.violations] == []
+
+
+async def settled(house: House, booking_id: str, state: BookingState) -> None:
+    async def look() -> bool:
+        return (await house.stored(booking_id)).state == state
+
+    await eventually(look, 60)
+
+
+async def test_a_cancelled_flight_is_replaced_and_never_missing(at_work: House):
+    house = at_work
+    trip, itinerary = await confirmed(house)
+    out = flights_of(itinerary)[0]
+    await airline_says(house, out, cancelled=True)
+
+    offered = await in_state(house, itinerary, "offered")
+    assert offered.kind == "flight_cancelled"
+    assert 1 <= len(offered.alternatives) <= 5
+    assert [one.number for one in offered.alternatives] == list(range(1, len(offered.alternatives) + 1))
+    old = next(item for item in (await house.stored(trip.booking_id)).items if item.kind == "flight")
+    for one in offered.alternatives:
+        assert one.refund == old.price, "its airline has cancelled it: all of it is given back"
+        assert one.difference == one.offer.price - old.price
+        assert out.flight_key not in {
+            f"{s.carrier}{s.number}-{s.departs_at:%Y-%m-%d}-{s.origin}" for s in one.offer.segments
+        }
+
+    begun = await choose(house, offered, 1)
+    assert begun.state == "rebooking"
+    result = await workflow_of(house, offered).result()
+    assert result.state == "rebooked"
+    await settled(house, trip.booking_id, BookingState.PARTIALLY_CONFIRMED)
+
+    new = await house.stored(begun.booking_id)
+    assert (new.state, new.itinerary_id) == (BookingState.CONFIRMED, itinerary.itinerary_id)
+    after = await itinerary_of(house, trip)
+    assert {segment.state for segment in after.segments if segment.booking_id == begun.booking_id} == {"confirmed"}
+    gone = [segment for segment in after.segments if segment.booking_id == trip.booking_id and segment.flight_key]
+    assert {segment.state for segment in gone} == {"replaced"}
+    # By the suppliers' and the provider's own books: first the new flight and its money, then the old ones.
+    had = {entry["type"]: entry["seq"] for entry in await house.ledger(begun.booking_id)}
+    given_up = {entry["type"]: entry["seq"] for entry in await house.ledger(trip.booking_id)}
+    assert max(had["flight.ticketed"], had["payment.captured"]) < given_up["flight.cancelled"]
+    assert given_up["flight.cancelled"] < given_up["payment.refunded"]
+    await clean(house, trip.booking_id, begun.booking_id)
+
+
+async def test_what_cannot_be_had_leaves_the_old_flight_and_the_other_choices(at_work: House):
+    house = at_work
+    trip, itinerary = await confirmed(house, kinds=("flight",))
+    await airline_says(house, flights_of(itinerary)[0], cancelled=True)
+    offered = await in_state(house, itinerary, "offered")
+    assert len(offered.alternatives) > 1, "or there is nothing to choose from afterwards"
+    for path in ("/air/offers/", "/flight-offers/pricing"):
+        await house.fault(
+            vendor="amadeus" if "pricing" in path else "duffel",
+            path=path,
+            action="sold_out",
+            contains=trip.correlation_id,
+        )
+
+    begun = await choose(house, offered, 1)
+    await settled(house, begun.booking_id, BookingState.FAILED)
+    again = await in_state(house, itinerary, "offered")
+    assert [one.number for one in again.alternatives] == [one.number for one in offered.alternatives[1:]]
+    old = await house.stored(trip.booking_id)
+    assert (old.state, old.items[0].state) == (BookingState.CONFIRMED, ItemState.CONFIRMED), "nothing was given up"
+    assert {segment.state for segment in (await itinerary_of(house, trip)).segments} == {"confirmed"}
+
+    await house.sandbox.delete("/_sandbox/faults")
+    second = await choose(house, again, again.alternatives[0].number)
+    assert second.booking_id != begun.booking_id
+    assert (await workflow_of(house, offered).result()).state == "rebooked"
+    await settled(house, trip.booking_id, BookingState.CANCELLED)
+    assert (await itinerary_of(house, trip)).state == "active", "the new flight is ahead"
+    await clean(house, trip.booking_id, begun.booking_id, second.booking_id)
+
+
+async def test_who_keeps_the_flight_keeps_it(at_work: House):
+    house = at_work
+    trip, itinerary = await confirmed(house, kinds=("flight",))
+    await airline_says(house, flights_of(itinerary)[0], cancelled=True)
+    offered = await in_state(house, itinerary, "offered")
+    kept = await workflow_of(house, offered).execute_update("keep", KeepFlight(), result_type=DisruptionChoice)
+    assert kept.state == "kept"
+    assert (await workflow_of(house, offered).result()).state == "kept"
+    assert (await house.stored(trip.booking_id)).state == BookingState.CONFIRMED
+    with pytest.raises(RPCError):  # it has ended, and takes no wishes any more
+        await choose(house, offered, 1)
+
+
+async def test_a_newer_change_takes_the_place_of_the_older_ones_offer(at_work: House):
+    house = at_work
+    _, itinerary = await confirmed(house, kinds=("flight",))
+    out = flights_of(itinerary)[0]
+    await airline_says(house, out, cancelled=True)
+    first = await in_state(house, itinerary, "offered")
+    await airline_says(house, out, cancelled=None, said_at=(datetime.now(UTC) + timedelta(seconds=1)).isoformat())
+    assert (await workflow_of(house, first).result()).state == "superseded"
+    newer = await in_state(house, itinerary, "informed")
+    assert newer.kind == "flight_reinstated"
+
+
+async def test_an_alternative_that_does_not_exist_is_refused(at_work: House):
+    house = at_work
+    _, itinerary = await confirmed(house, kinds=("flight",))
+    await airline_says(house, flights_of(itinerary)[0], cancelled=True)
+    offered = await in_state(house, itinerary, "offered")
+    price = offered.alternatives[0].difference
+    with pytest.raises(WorkflowUpdateFailedError) as refused:
+        await workflow_of(house, offered).execute_update("choose", ChooseAlternative(number=99, difference=price))
+    assert isinstance(refused.value.cause, ApplicationError)
+    dearer = ChooseAlternative(number=1, difference=price + price.model_copy(update={"amount_minor": 1}))
+    with pytest.raises(WorkflowUpdateFailedError):
+        await workflow_of(house, offered).execute_update("choose", dearer)
+    assert (await in_state(house, itinerary, "offered")).disruption_id == offered.disruption_id
+    await workflow_of(house, offered).execute_update("keep", KeepFlight())
+
+
+async def test_a_gate_is_told_and_nothing_is_offered(at_work: House):
+    house = at_work
+    _, itinerary = await confirmed(house, kinds=("flight",))
+    out = flights_of(itinerary)[0]
+    await airline_says(house, out, gate="B42")
+    told = await in_state(house, itinerary, "informed")
+    assert (told.kind, told.alternatives) == ("gate_changed", [])
+    assert (await workflow_of(house, told).result()).state == "informed"
+
+
+async def test_nobody_chooses(at_work: House):
+    house = at_work
+    impatient = house.settings.disruption.model_copy(update={"choice_timeout_s": 2.0})
+    settings = house.settings.model_copy(update={"disruption": impatient})
+    _, itinerary = await confirmed(house, kinds=("flight",))
+    async with following_up(settings, house.database, house.client):
+        await airline_says(house, flights_of(itinerary)[0], cancelled=True)
+        # Whichever of the two takes the event decides how long is waited; the end is one of these.
+        disruption = await in_state(house, itinerary, "offered", "expired")
+    if disruption.deadline_at - disruption.opened_at < timedelta(minutes=1):
+        await in_state(house, itinerary, "expired")
