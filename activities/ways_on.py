@@ -81,8 +81,7 @@ def flight_keys(offer: FlightOffer) -> list[str]:
 def usable(
     offers: Sequence[FlightOffer], old: OldFlight, disruption: Disruption, not_flying: frozenset[str], now: datetime
 ) -> list[FlightOffer]:
-    """Those that fly, can be caught, and arrive before the disrupted flight would; of a return journey, those with the same flights
-    out if there are any. Of equal offers the cheapest."""
+    """Those that fly, can be caught, and arrive before the disrupted flight would. Of equal offers the cheapest."""
     impact = disruption.impact
     gone = not_flying | {disruption.flight_key}
     best: dict[str, FlightOffer] = {}
@@ -97,14 +96,18 @@ def usable(
         if missed or too_early or too_late or left or same or offer.seats < old.offer.seats:
             continue
         best.setdefault(offer.equal_key(), offer)
-    found = list(best.values())
-    as_booked = [offer for offer in found if old.other_way(offer) == old.other_way(old.offer)]
-    return as_booked or found
+    return list(best.values())
 
 
 def ranked(offers: Sequence[FlightOffer], old: OldFlight, refund: Money, most: int) -> list[Alternative]:
-    """Who arrives first is best; of those that arrive together, the cheaper one."""
-    ordered = sorted(offers, key=lambda one: (arrival(old.affected(one)[-1]), one.price.amount_minor))
+    """First those that leave the other journey as it was booked; of these, who arrives first is best; of those that arrive together,
+    the cheaper one."""
+
+    def place(offer: FlightOffer) -> tuple[bool, datetime, int]:
+        changes_more = old.other_way(offer) != old.other_way(old.offer)
+        return (changes_more, arrival(old.affected(offer)[-1]), offer.price.amount_minor)
+
+    ordered = sorted(offers, key=place)
     return [
         Alternative(
             number=number,
