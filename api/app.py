@@ -35,6 +35,7 @@ from api.routes import (
     search_stream,
     searches,
     statements,
+    trips,
     webhook_endpoints,
     webhooks,
 )
@@ -88,6 +89,7 @@ def create_app(settings: Settings, vendors: Vendors | None = None) -> FastAPI:
         disruptions,
         payments,
         itineraries,
+        trips,
         statements,
         me,
         receipts,

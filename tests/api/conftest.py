@@ -25,6 +25,7 @@ from tests.api.fakes import FakeVendors, offer_of
 from tests.api.stub_workflows import (
     StubBookingWorkflow,
     StubCancellationWorkflow,
+    StubDisruptionWorkflow,
     StubMonitorSweepWorkflow,
     StubReconciliationWorkflow,
     StubSweepWorkflow,
@@ -76,6 +77,7 @@ async def temporal(temporal_address: str) -> AsyncIterator[Client]:
         workflows=[
             StubBookingWorkflow,
             StubCancellationWorkflow,
+            StubDisruptionWorkflow,
             StubReconciliationWorkflow,
             StubSweepWorkflow,
             StubMonitorSweepWorkflow,

@@ -1,6 +1,7 @@
 """Workflows under the real names that answer as their input tells them to; they touch no vendor and no database."""
 
 from datetime import timedelta
+from typing import Literal
 
 from temporalio import workflow
 from temporalio.exceptions import ApplicationError
@@ -15,6 +16,7 @@ from schema.bookings import (
     CancelRequest,
     Resolution,
 )
+from schema.disruptions import DISRUPTION_WORKFLOW, ChooseAlternative, DisruptionChoice, KeepFlight
 from schema.flights import MONITOR_SWEEP_WORKFLOW
 from schema.money import Money
 from schema.payments import (
@@ -167,3 +169,40 @@ class StubReconciliationWorkflow:
     @workflow.run
     async def run(self, plan: ReconciliationInput | None = None) -> str:
         return plan.started_by if plan else "schedule"
+
+
+@workflow.defn(name=DISRUPTION_WORKFLOW)
+class StubDisruptionWorkflow:
+    """Takes one choice, and ends when it is told to."""
+
+    def __init__(self) -> None:
+        self.taken: list[str] = []
+        self._over = False
+
+    @workflow.run
+    async def run(self, disruption_id: str) -> str:
+        await workflow.wait_condition(lambda: self._over)
+        return disruption_id
+
+    @workflow.update
+    async def choose(self, wish: ChooseAlternative) -> DisruptionChoice:
+        return self._take(f"{wish.number} for {wish.difference.amount_minor}", "rebooking")
+
+    @workflow.update
+    async def keep(self, wish: KeepFlight) -> DisruptionChoice:
+        del wish
+        return self._take("keep", "kept")
+
+    def _take(self, choice: str, state: Literal["rebooking", "kept"]) -> DisruptionChoice:
+        if self.taken:
+            raise ApplicationError("there is nothing to choose now", type="no_choice", non_retryable=True)
+        self.taken.append(choice)
+        return DisruptionChoice(state=state, message="taken")
+
+    @workflow.query
+    def choices(self) -> list[str]:
+        return self.taken
+
+    @workflow.signal
+    def end(self) -> None:
+        self._over = True

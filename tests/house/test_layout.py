@@ -114,7 +114,8 @@ def test_the_wheel_holds_every_module_and_the_migrations(tmp_path):
     packed = set(zipfile.ZipFile(wheel).namelist())
     ours = {str(file.relative_to(ROOT)) for file in sources() if "tests" not in file.parts}
     ours |= {"schema/alembic.ini", "schema/migrations/script.py.mako"}
-    ours |= {str(file.relative_to(ROOT)) for file in (ROOT / "activities").rglob("*.j2")}
+    ours |= {str(file.relative_to(ROOT)) for room in ("activities", "api") for file in (ROOT / room).rglob("*.j2")}
+    ours |= {str(file.relative_to(ROOT)) for file in (ROOT / "api/static").iterdir()}
     assert ours - packed == set()
 
 
