@@ -58,11 +58,12 @@ class Connection:
             self._queued = sequence
         self._wake.set()
 
-    def check(self, head: int) -> None:
-        """The client's messages have come as far as `head`: the client is told so once it has had them all."""
-        self._head = max(self._head, head)
-        self._head_asked = True
-        self._wake.set()
+    def check(self, head: int, *, say: bool = True) -> None:
+        """The client's messages have come as far as `head`. `say`: the client is told so once it has had them all."""
+        self._head_asked = self._head_asked or say
+        if head > self._head or say:
+            self._head = max(self._head, head)
+            self._wake.set()
 
     async def say(self, event: str, body: dict[str, object]) -> None:
         """Something that is not a message and has no number."""

@@ -5,6 +5,7 @@ far its client's messages have come, and whether its token still holds.
 """
 
 import asyncio
+import itertools
 import random
 from collections import defaultdict
 from collections.abc import AsyncIterator
@@ -29,6 +30,8 @@ _READS_AT_ONCE: Final = 3
 """Of the books, by all connections together: whoever has been away long must not keep requests waiting for a database connection."""
 _LOOKED_UP_AT_ONCE: Final = 1000
 _TRY_AGAIN_S: Final = 1.0
+_LOOKS_TO_SAY: Final = 6
+"""Every so many looks clients are told how far their messages have come, which costs as much as a message to each of them."""
 _LEFT_OF_NOTICE: Final = 0.8
 """Of the time until the drain, over which reconnecting is spread; the rest is for the last ones to do so."""
 
@@ -131,11 +134,11 @@ class Hub:
 
     async def _look(self) -> None:
         await self._somebody.wait()
-        while True:
+        for looks in itertools.count(1):
             await asyncio.sleep(self._policy.look_every_s)
-            await self._look_once()
+            await self._look_once(say=looks % _LOOKS_TO_SAY == 0)
 
-    async def _look_once(self) -> None:
+    async def _look_once(self, *, say: bool = False) -> None:
         connections = list(self._tasks)
         hashes = list({connection.token_hash for connection in connections})
         heads: dict[bytes, int] = {}
@@ -151,4 +154,4 @@ class Hub:
             if head is None:
                 connection.end()
             else:
-                connection.check(head)
+                connection.check(head, say=say)
