@@ -44,6 +44,8 @@ from store.flights import PlannedFlight, Telling
 _log = get_logger(__name__)
 _SIGNAL_TIMEOUT_S: Final = 5
 _RETRY_INITIAL_S: Final = 0.2
+_TOLD_AT_ONCE: Final = 4
+"""Transactions of one batch side by side: the rest of the pool is for others."""
 
 
 class Watching:
@@ -120,12 +122,16 @@ class Watching:
             async with self._database.read() as connection:
                 await flights.show_silently(connection, itinerary_ids, telling.status)
             return 0
-        count = 0
-        for itinerary_id in itinerary_ids:
-            async with self._database.transaction() as connection:
+        places = asyncio.Semaphore(_TOLD_AT_ONCE)
+
+        async def tell(itinerary_id: str) -> bool:
+            async with places, self._database.transaction() as connection:
                 told = await itineraries.tell_of_flight(connection, itinerary_id, telling.status, telling.changes)
-            count += told is not None
-        return count
+            return told is not None
+
+        async with asyncio.TaskGroup() as together:
+            telling_each = [together.create_task(tell(itinerary_id)) for itinerary_id in itinerary_ids]
+        return sum(told.result() for told in telling_each)
 
 
 async def begin_watching(client: Client, database: Database, itinerary: Itinerary, settings: Settings) -> None:

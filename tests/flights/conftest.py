@@ -124,7 +124,7 @@ class Tower:
             stored = await self.stored(planned)
             return stored if reached(stored) else None
 
-        found = await eventually(look, 60)
+        found = await eventually(look, 100)
         assert found is not None
         return found
 

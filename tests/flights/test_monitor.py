@@ -173,6 +173,7 @@ async def test_a_fan_out_that_dies_half_way_is_resumed_and_all_are_told_once(
     assert told > 23, "the batch that was cut off ran again"
 
 
+@pytest.mark.timeout(300)
 async def test_it_goes_on_under_new_runs_with_nothing_lost(tower: Tower) -> None:
     """W4: signals keep coming while runs end, in the middle of telling and between."""
     short = SLOW.model_copy(update={"events_of_a_run": 40, "fan_out_batch": 2})
@@ -193,7 +194,7 @@ async def test_it_goes_on_under_new_runs_with_nothing_lost(tower: Tower) -> None
                 found = [await itineraries.get(connection, itinerary_id) for itinerary_id in joined]
             return all(one is not None and one.segments[0].flight_revision == 5 for one in found)
 
-        await eventually(all_know, 60)
+        await eventually(all_know, 100)
         runs.add((await handle.describe()).run_id)
         assert len(runs) > 1
         for changes in await tower.told(joined):
