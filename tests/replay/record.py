@@ -17,7 +17,7 @@ from temporalio.client import WorkflowHandle
 
 from schema.bookings import Accepted, BookingStatus, CancelRequest
 from schema.states import BookingState
-from tests.replay import monitors, notices, repairs
+from tests.replay import disruptions, monitors, notices, repairs
 from tests.replay.snapshots import snapshot, without_places
 from tests.saga.driver import People
 from tests.saga.harness import House, Trip, running_house
@@ -135,7 +135,13 @@ async def main(names: list[str]) -> None:
     HISTORIES.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory() as data:
         async with running_house(Path(data)) as house, house.worker():
-            for scenario in [*SCENARIOS, *repairs.SCENARIOS, *monitors.SCENARIOS, *notices.SCENARIOS]:
+            for scenario in [
+                *SCENARIOS,
+                *repairs.SCENARIOS,
+                *monitors.SCENARIOS,
+                *notices.SCENARIOS,
+                *disruptions.SCENARIOS,
+            ]:
                 if names and scenario.__name__ not in names:
                     continue
                 for name, found in (await scenario(house)).items():
