@@ -10,6 +10,7 @@ from typing import Final
 
 from sandbox.demo_answers import Effect, NextAction
 from sandbox.demo_client import DemoError, until
+from sandbox.demo_flight_acts import cancel_flight, delay_flight
 from sandbox.demo_run import AskedPayer, KilledAt, Run
 from sandbox.demo_scenarios import Act
 from sandbox.demo_stage import STEP_WITHIN_S, Stage
@@ -146,4 +147,6 @@ ACTS: Final[Mapping[Act, Acting]] = {
     "authenticates_card": authenticate_card,
     "cancels": cancel,
     "asks_desk": ask_desk,
+    "delays_flight": delay_flight,
+    "cancels_flight": cancel_flight,
 }

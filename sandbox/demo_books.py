@@ -6,7 +6,9 @@ from datetime import datetime
 from typing import Final
 
 from sandbox.demo_answers import Effect, ItemSeen, PaymentSeen, VendorPayment, VendorReservation
-from sandbox.demo_run import Ending, Happening
+from sandbox.demo_run import Booked, Ending, Happening
+from sandbox.demo_told import told_of
+from sandbox.demo_trip_answers import TripSeen
 from schema.model import Message
 from schema.money import Money
 from schema.references import item_reference
@@ -42,7 +44,14 @@ class Moment(Message):
 
 
 def lines_of(ending: Ending) -> list[BookLine]:
-    """Every item, every payment, and whatever the vendors have beyond those."""
+    """Every item, every payment, and whatever the vendors have beyond those; then the same of what was booked in its place."""
+    lines = _lines(ending)
+    if ending.rebooking is not None:
+        lines += [line.model_copy(update={"what": f"new {line.what}"}) for line in _lines(ending.rebooking)]
+    return lines
+
+
+def _lines(ending: Booked) -> list[BookLine]:
     unclaimed = list(ending.books.reservations)
     lines: list[BookLine] = []
     for item in ending.booking.items:
@@ -90,7 +99,7 @@ def _stray_line(reservation: VendorReservation) -> BookLine:
     )
 
 
-def _payment_lines(ending: Ending) -> list[BookLine]:
+def _payment_lines(ending: Booked) -> list[BookLine]:
     ours = {payment.payment_id: payment for payment in ending.payments}
     both = [
         _payment_line(ours.pop(str(theirs.metadata.get("payment_id")), None), theirs)
@@ -121,9 +130,23 @@ def _payment_line(ours: PaymentSeen | None, theirs: VendorPayment | None) -> Boo
 def timeline_of(ending: Ending, happenings: list[Happening]) -> list[Moment]:
     """What the traveller did, what we recorded and what the vendors did, in the order of the one clock they share."""
     moments = [(happening.at, "demo", happening.what) for happening in happenings]
+    moments += _recorded(ending, "booking")
+    if ending.rebooking is not None:
+        moments += _recorded(ending.rebooking, "new booking")
+    if ending.trip is not None:
+        moments += _on_the_way(ending.trip)
+    moments.sort(key=lambda moment: moment[0])
+    return [
+        Moment(at=at, seconds=round((at - moments[0][0]).total_seconds(), 3), who=who, what=what)
+        for at, who, what in moments
+    ]
+
+
+def _recorded(ending: Booked, name: str) -> list[tuple[datetime, str, str]]:
+    moments: list[tuple[datetime, str, str]] = []
     agreed: Money | None = None
     for event in ending.events:
-        words = [f"booking {event.state}"]
+        words = [f"{name} {event.state}"]
         reason, amount = event.data.get("reason"), event.data.get("total")
         if isinstance(reason, str):
             words.append(f"({reason})")
@@ -131,12 +154,26 @@ def timeline_of(ending: Ending, happenings: list[Happening]) -> list[Moment]:
             agreed = now
             words.append(f"total {now}")
         moments.append((event.created_at, "TravelHub", " ".join(words)))
-    moments += [(effect.at, effect.vendor, _told(effect)) for effect in ending.ledger]
-    moments.sort(key=lambda moment: moment[0])
-    return [
-        Moment(at=at, seconds=round((at - moments[0][0]).total_seconds(), 3), who=who, what=what)
-        for at, who, what in moments
+    return moments + [(effect.at, effect.vendor, _told(effect)) for effect in ending.ledger]
+
+
+def _on_the_way(trip: TripSeen) -> list[tuple[datetime, str, str]]:
+    """What befell it, and what was told of it."""
+    moments = [(one.opened_at, "TravelHub", f"trip: {_in_words(one.kind)}") for one in trip.disruptions]
+    moments += [
+        (one.closed_at, "TravelHub", f"trip: {_in_words(one.kind)}, {one.state}")
+        for one in trip.disruptions
+        if one.closed_at is not None
     ]
+    return moments + [
+        (line.at, line.vendor, f"{line.channel}: {_in_words(line.kind)}")
+        for line in told_of(trip)
+        if line.at is not None
+    ]
+
+
+def _in_words(code: str) -> str:
+    return code.replace("_", " ")
 
 
 def _told(effect: Effect) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -25,6 +25,15 @@ from sandbox.demo_answers import (
     StatementSeen,
     VendorBooks,
 )
+from sandbox.demo_trip_answers import (
+    AlternativeSeen,
+    ChoiceSeen,
+    DisruptionSeen,
+    ItinerarySeen,
+    NotificationSeen,
+    SegmentSeen,
+    VendorNotice,
+)
 from sandbox.stack_state import StackState
 from schema.model import Message
 from schema.money import Money
@@ -33,6 +42,7 @@ ANSWER_WITHIN_S: Final = 15
 """One HTTP call; longer only on a machine that hardly moves."""
 _LOOK_EVERY_S: Final = 0.2
 _SHOWN_OF_AN_ANSWER: Final = 300
+_MESSENGERS: Final = frozenset({"sendgrid", "twilio", "fcm"})
 
 _Found = TypeVar("_Found")
 _Answer = TypeVar("_Answer", bound=Message)
@@ -52,6 +62,23 @@ class _Events(Message):
 
 class _Cases(Message):
     cases: list[CaseSeen]
+
+
+class _Disruptions(Message):
+    disruptions: list[DisruptionSeen]
+
+
+class _Notifications(Message):
+    notifications: list[NotificationSeen]
+    next_cursor: str | None
+
+
+class _Notices(Message):
+    notices: list[VendorNotice]
+
+
+class _Device(Message):
+    device_id: str
 
 
 class _Decision(Message):
@@ -128,6 +155,33 @@ class TravelApi:
         path, body = f"/v1/bookings/{booking_id}/cancellation", {"token": token}
         return (await self._post(path, body, _Decision, {"Idempotency-Key": key})).message
 
+    async def itinerary(self, itinerary_id: str) -> ItinerarySeen:
+        return await self._get(f"/v1/itineraries/{itinerary_id}", ItinerarySeen)
+
+    async def disruptions(self, itinerary_id: str) -> list[DisruptionSeen]:
+        return (await self._get(f"/v1/itineraries/{itinerary_id}/disruptions", _Disruptions)).disruptions
+
+    async def choose(self, disruption_id: str, alternative: AlternativeSeen, key: str) -> ChoiceSeen:
+        """Takes the alternative for what it costs in all, as it was shown."""
+        body = {"alternative": alternative.number, "difference": alternative.difference.model_dump()}
+        return await self._post(f"/v1/disruptions/{disruption_id}/choice", body, ChoiceSeen, {"Idempotency-Key": key})
+
+    async def add_device(self, token: str, key: str) -> None:
+        """Push messages go there from now on; the same token is the same device."""
+        body = {"token": token, "platform": "android"}
+        await self._post("/v1/me/devices", body, _Device, {"Idempotency-Key": key})
+
+    async def notifications(self, subject: str) -> list[NotificationSeen]:
+        """What the traveller was told of this itinerary or booking, by each channel."""
+        found: list[NotificationSeen] = []
+        path = "/v1/me/notifications?limit=100"
+        page = await self._get(path, _Notifications)
+        found += page.notifications
+        while page.next_cursor is not None:
+            page = await self._get(f"{path}&cursor={page.next_cursor}", _Notifications)
+            found += page.notifications
+        return [one for one in found if one.subject == subject]
+
     async def cases(self) -> list[CaseSeen]:
         """Open review cases; an operator's token is needed."""
         return (await self._get("/v1/ops/cases", _Cases)).cases
@@ -192,8 +246,21 @@ class VendorDesk:
         return VendorBooks.model_validate_json(_checked(answer, self.log).content)
 
     async def ledger(self, booking_id: str) -> list[Effect]:
+        """Without messages: who was told what is in `notices`."""
         answer = await self.http.get("/_sandbox/ledger", params={"contains": booking_id})
-        return _LEDGER.validate_json(_checked(answer, self.log).content)
+        effects = _LEDGER.validate_json(_checked(answer, self.log).content)
+        return [effect for effect in effects if effect.vendor not in _MESSENGERS]
+
+    async def notices(self, notification_ids: Collection[str]) -> list[VendorNotice]:
+        """Every message that carries one of our ids."""
+        answer = await self.http.get("/_sandbox/books", params={"contains": "ntf_"})
+        found = _Notices.model_validate_json(_checked(answer, self.log).content).notices
+        return [one for one in found if one.notification_id in notification_ids]
+
+    async def airline_says(self, flight: SegmentSeen, news: Mapping[str, object]) -> None:
+        """What becomes of the flight, at its airline."""
+        path = f"/_sandbox/flights/{flight.designator}/{flight.starts.local.date()}"
+        _checked(await self.http.post(path, json={"origin": flight.details.origin, **news}), self.log)
 
 
 @dataclass(frozen=True)

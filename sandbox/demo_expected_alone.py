@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from sandbox.demo_run import Ending, Run
+from sandbox.demo_run import Booked, Ending, Run
+from sandbox.demo_told import DELAY_MINUTES, TOLD_BY, TOLD_OF_CANCELLATION, TOLD_OF_DELAY, told_of
+from sandbox.demo_trip_answers import TripSeen
 from schema.model import Message
 from schema.money import Money
+from schema.notifications import NotificationKind
 from schema.states import BookingState
 
 PROVIDERS: Final = {"stripe": "Stripe", "paypal": "PayPal"}
@@ -184,6 +187,104 @@ def _decided_at_the_desk(run: Run, ending: Ending) -> list[Expectation]:
     ]
 
 
+def _told_of_the_delay(run: Run, ending: Ending) -> list[Expectation]:
+    if ending.trip is None:
+        return [Expectation(text="the trip was looked at", met=False, found="it was not")]
+    late = [one for one in ending.trip.itinerary.segments if one.flight and one.flight.delay_minutes]
+    found = [f"{one.designator} {one.state}, {one.flight.delay_minutes} minutes late" for one in late if one.flight]
+    stands = [(one.details.destination, one.state, one.flight.delay_minutes) for one in late if one.flight]
+    disruptions = [(one.kind, one.state) for one in ending.trip.disruptions]
+    return [
+        Expectation(
+            text=f"the itinerary shows the flight there, {DELAY_MINUTES} minutes late, and no other that is",
+            met=stands == [(run.scenario.route[1], "confirmed", DELAY_MINUTES)],
+            found="; ".join(found) or "everything is on time",
+        ),
+        Expectation(
+            text="one disruption, of which the traveller was informed; there was nothing to choose",
+            met=disruptions == [("flight_delayed", "informed")],
+            found=", ".join(f"{kind} {state}" for kind, state in disruptions) or "none",
+        ),
+        _told_once(ending.trip, TOLD_OF_DELAY),
+        *_total_as_seen(run, ending),
+    ]
+
+
+def _rebooked(run: Run, ending: Ending) -> list[Expectation]:
+    trip, new, offered = ending.trip, ending.rebooking, run.offered
+    if trip is None or new is None or offered is None or run.seen_total is None:
+        return [Expectation(text="another flight was offered, chosen and booked", met=False, found="it was not")]
+    old = next(item for item in ending.booking.items if item.kind == "flight")
+    first = offered.alternatives[0]
+    stands = {(one.booking_id, one.details.kind, one.state) for one in trip.itinerary.segments}
+    as_it_must = {
+        (ending.booking.booking_id, "flight", "replaced"),
+        (ending.booking.booking_id, "hotel", "confirmed"),
+        (ending.booking.booking_id, "car", "confirmed"),
+        (new.booking.booking_id, "flight", "confirmed"),
+    }
+    disruptions = [(one.state, one.chosen, one.rebooking_id) for one in trip.disruptions]
+    refunded_minor = sum(payment.refunded_minor for payment in ending.books.payments)
+    return [
+        Expectation(
+            text="the traveller was offered other flights, and the first was booked for the price that was shown",
+            met=disruptions == [("rebooked", first.number, new.booking.booking_id)]
+            and (new.booking.state, new.booking.total) == (BookingState.CONFIRMED, first.price),
+            found=f"{len(offered.alternatives)} offered; {new.booking.state} for {new.booking.total}",
+        ),
+        _one_flight_paid(new),
+        _new_before_old(ending, new),
+        Expectation(
+            text="all of the old flight's price was given back, as was told",
+            met=refunded_minor == old.price.amount_minor == first.refund.amount_minor
+            and ending.booking.total == run.seen_total - old.price,
+            found=f"{money_like(refunded_minor, old.price)} of {old.price}",
+        ),
+        Expectation(
+            text="the itinerary has the new flight in the old one's place; hotel and car stay",
+            met=stands == as_it_must and trip.itinerary.state == "active",
+            found=", ".join(f"{kind} {state}" for _, kind, state in sorted(stands)),
+        ),
+        _told_once(trip, TOLD_OF_CANCELLATION),
+    ]
+
+
+def _one_flight_paid(new: Booked) -> Expectation:
+    """By the vendors' books of the new booking alone."""
+    orders = [(one.kind, one.status, one.price_minor) for one in new.books.reservations]
+    paid = [(one.captured_minor - one.refunded_minor, one.authorisation_open) for one in new.books.payments]
+    price_minor = new.booking.total.amount_minor
+    return Expectation(
+        text="the new flight was ordered once and paid once, and no authorisation is left open",
+        met=orders == [("flight", "confirmed", price_minor)] and paid == [(price_minor, False)],
+        found=f"{len(orders)} order(s), {', '.join(str(money_like(kept, new.booking.total)) for kept, _ in paid)} kept",
+    )
+
+
+def _new_before_old(ending: Ending, new: Booked) -> Expectation:
+    """By the vendors' one clock."""
+    had = [one.at for one in new.ledger if one.type in ("flight.ticketed", "payment.captured")]
+    gone = [one.at for one in ending.ledger if one.type in ("flight.cancelled", "payment.refunded")]
+    both = len(had) == len(gone) == len(("the flight", "its money"))
+    return Expectation(
+        text="the old flight was given up and refunded only after the new one was ticketed and paid",
+        met=both and max(had) < min(gone),
+        found=f"{(min(gone) - max(had)).total_seconds():.2f} s after" if had and gone else "one of both never was",
+    )
+
+
+def _told_once(trip: TripSeen, kinds: tuple[NotificationKind, ...]) -> Expectation:
+    """By the vendors' own books: each message once, and arrived as far as its vendor can say."""
+    told = sorted((line.kind, line.channel, line.theirs) for line in told_of(trip))
+    wanted = sorted((kind, channel, theirs) for kind in kinds for channel, theirs in TOLD_BY.items())
+    found = ", ".join(f"{kind} by {channel} {theirs}" for kind, channel, theirs in told)
+    return Expectation(
+        text=f"told once each by e-mail, SMS and push, and nothing else: {', '.join(kinds)}",
+        met=told == wanted,
+        found=found or "nothing was told",
+    )
+
+
 def _statement(ending: Ending, *, kept_minor: int | None, effects: list[str]) -> Expectation:
     """Our ledger in words: the effects in this order, what is kept in the end, and that it balances."""
     told = [entry.effect for entry in ending.statement.entries]
@@ -207,4 +308,6 @@ OWN: Final[dict[str, Callable[[Run, Ending], list[Expectation]]]] = {
     "three-d-secure": _authenticated,
     "refund": _followed_to_its_end,
     "desk": _decided_at_the_desk,
+    "flight-late": _told_of_the_delay,
+    "flight-off": _rebooked,
 }

@@ -17,10 +17,12 @@ import httpx
 from sandbox.demo_acts import ACTS
 from sandbox.demo_answers import BookingSeen, OfferSeen
 from sandbox.demo_client import DemoError
-from sandbox.demo_run import Ending, Run
+from sandbox.demo_run import Booked, Ending, Run
 from sandbox.demo_scenarios import TRAVELLER, Scenario
 from sandbox.demo_stage import Stage
+from sandbox.demo_trip_answers import TripSeen
 from sandbox.supervisor import StackError
+from schema.itineraries import itinerary_id_for
 from schema.money import total
 from schema.offers import Kind
 from schema.states import SETTLED_STATES
@@ -30,7 +32,7 @@ _LEAVES_IN_DAYS: Final = (30, 37, 44, 51)
 _STAYS: Final = timedelta(days=4)
 _SETTLED_WITHIN_S: Final = 60
 _SEARCHES_AT_ONCE: Final = 2
-"""All ten at once would, on a small or busy machine, each take longer than a supplier is waited for."""
+"""All of them at once would, on a small or busy machine, each take longer than a supplier is waited for."""
 _SOLD_BY: Final[dict[Kind, str]] = {"flight": "duffel", "hotel": "expedia_rapid", "car": "duffel_cars"}
 """Whom the scenarios buy from, because it is their calls that the scenarios' rules break."""
 
@@ -113,17 +115,36 @@ class Player:
         if run.booking_id is None:
             return None
         traveller, vendors = self.stage.lines.traveller, self.stage.lines.vendors
-        booking = await traveller.booking(run.booking_id)
-        run.state = booking.state
+        booked = await self._booked(run.booking_id)
+        run.state = booked.booking.state
         return Ending(
-            booking=booking,
-            payments=[await traveller.payment(payment.payment_id) for payment in booking.payments],
-            events=await traveller.events(run.booking_id),
-            books=await vendors.books(run.booking_id),
-            ledger=await vendors.ledger(run.booking_id),
+            **{name: getattr(booked, name) for name in Booked.__dataclass_fields__},
             cases=[case for case in await self.stage.lines.operator.cases() if case.booking_id == run.booking_id],
             fault=run.mended or next((rule for rule in await vendors.planned() if rule.id == run.fault_id), None),
             statement=await traveller.statement(run.booking_id),
+            trip=await self._trip(itinerary_id_for(run.booking_id)) if run.scenario.goes_on else None,
+            rebooking=await self._booked(run.rebooking_id) if run.rebooking_id is not None else None,
+        )
+
+    async def _booked(self, booking_id: str) -> Booked:
+        traveller, vendors = self.stage.lines.traveller, self.stage.lines.vendors
+        booking = await traveller.booking(booking_id)
+        return Booked(
+            booking=booking,
+            payments=[await traveller.payment(payment.payment_id) for payment in booking.payments],
+            events=await traveller.events(booking_id),
+            books=await vendors.books(booking_id),
+            ledger=await vendors.ledger(booking_id),
+        )
+
+    async def _trip(self, itinerary_id: str) -> TripSeen:
+        traveller = self.stage.lines.traveller
+        told = await traveller.notifications(itinerary_id)
+        return TripSeen(
+            itinerary=await traveller.itinerary(itinerary_id),
+            disruptions=await traveller.disruptions(itinerary_id),
+            notifications=told,
+            notices=await self.stage.lines.vendors.notices({one.notification_id for one in told}),
         )
 
 

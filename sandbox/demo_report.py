@@ -15,6 +15,7 @@ from sandbox.demo_expected_alone import Expectation
 from sandbox.demo_run import Ending, Run
 from sandbox.demo_scenarios import SCENARIOS
 from sandbox.demo_searches import SEARCHES, SearchReport
+from sandbox.demo_told import ToldLine, told_of
 from schema.bookings import workflow_id_for
 from schema.model import Message
 from schema.states import BookingState
@@ -43,6 +44,10 @@ class ScenarioReport(Message):
     """The review case as the operator read it."""
     statement: StatementSeen | None
     """Of the scenarios that are about it."""
+    told: list[ToldLine]
+    """What the traveller was told of a trip that goes on after its confirmation, by the vendors' books."""
+    trip_page: str | None
+    """The link that such a traveller has."""
     workflow_url: str | None
 
     @computed_field
@@ -149,6 +154,8 @@ def report_of(run: Run, ending: Ending | None, ui_url: str) -> ScenarioReport:
         vendors_books=ending.books if ending else VendorBooks(reservations=[], payments=[]),
         case=run.case,
         statement=ending.statement if ending and scenario.tells_statement else None,
+        told=told_of(ending.trip) if ending and ending.trip else [],
+        trip_page=ending.trip.itinerary.trip_page if ending and ending.trip else None,
         workflow_url=url,
     )
 
@@ -169,5 +176,6 @@ def invariants_of(audit: AuditReport) -> list[InvariantReport]:
 
 def missed_by(audit: AuditReport, runs: Sequence[Run]) -> str | None:
     """What is wrong if the audit has not seen just the bookings of the demo; then its findings prove too little."""
-    seen, made = audit.looked_at["bookings"], len([run for run in runs if run.booking_id])
+    made = sum((run.booking_id is not None) + (run.rebooking_id is not None) for run in runs)
+    seen = audit.looked_at["bookings"]
     return None if seen == made else f"{seen} bookings are in our books, and the demo made {made}"

@@ -20,6 +20,7 @@ from sandbox.demo_answers import (
     VendorBooks,
 )
 from sandbox.demo_scenarios import Scenario
+from sandbox.demo_trip_answers import DisruptionSeen, TripSeen
 from schema.money import Money
 from schema.states import BookingState
 
@@ -50,6 +51,10 @@ class Run:
     asked_payer: AskedPayer | None = None
     quoted: FeeQuoted | None = None
     """What cancelling would cost, as the traveller was told before accepting it."""
+    offered: DisruptionSeen | None = None
+    """What could be chosen in the cancelled flight's place, as the traveller was shown it."""
+    rebooking_id: str | None = None
+    """Of the booking that was made for what the traveller chose."""
     case: CaseDetail | None = None
     """As the operator read it."""
     resolved: CaseDetail | None = None
@@ -93,14 +98,24 @@ class AskedPayer:
 
 
 @dataclass(frozen=True)
-class Ending:
-    """Everything there is to see of a scenario after its end: our answers, and the vendors' books."""
+class Booked:
+    """A booking as we tell of it, and as the vendors have it in their books."""
 
     booking: BookingSeen
     payments: list[PaymentSeen]
     events: list[EventSeen]
     books: VendorBooks
     ledger: list[Effect]
+
+
+@dataclass(frozen=True)
+class Ending(Booked):
+    """Everything there is to see of a scenario after its end: our answers, and the vendors' books."""
+
     cases: list[CaseSeen]
     fault: FaultSeen | None
     statement: StatementSeen
+    trip: TripSeen | None = None
+    """Of the scenarios that go on after the confirmation."""
+    rebooking: Booked | None = None
+    """What was booked in a cancelled flight's place."""

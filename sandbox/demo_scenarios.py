@@ -12,7 +12,17 @@ from typing import Final, Literal
 from schema.bookings import Substitution
 from schema.states import BookingState
 
-Act = Literal["books", "kills_worker", "accepts_price", "pays_at_paypal", "authenticates_card", "cancels", "asks_desk"]
+Act = Literal[
+    "books",
+    "kills_worker",
+    "accepts_price",
+    "pays_at_paypal",
+    "authenticates_card",
+    "cancels",
+    "asks_desk",
+    "delays_flight",
+    "cancels_flight",
+]
 """What is done in a scenario beside searching and booking."""
 
 TRAVELLER: Final = {
@@ -58,6 +68,11 @@ class Scenario:
     def key(self) -> str:
         """Idempotency-Key and correlation id. No scenario's may be part of another's: rules are addressed by it."""
         return f"demo-{self.name}"
+
+    @property
+    def goes_on(self) -> bool:
+        """Whether something befalls the trip after it is confirmed, of which the traveller is told."""
+        return self.act in ("delays_flight", "cancels_flight")
 
     @property
     def provider(self) -> str:
@@ -170,5 +185,22 @@ SCENARIOS: Final = (
         },
         in_words="makes Stripe answer gibberish about this payment from the capture on",
         tells_statement=True,
+    ),
+    Scenario(
+        letter="k",
+        name="flight-late",
+        title="the flight of a confirmed trip is delayed: the traveller is told",
+        route=("CDG", "VIE"),
+        act="delays_flight",
+        payment=CARD,
+    ),
+    Scenario(
+        letter="l",
+        name="flight-off",
+        title="the flight of a confirmed trip is cancelled: the traveller chooses another, and only then the old one is given up",
+        route=("LHR", "ZRH"),
+        ends=BookingState.PARTIALLY_CONFIRMED,
+        act="cancels_flight",
+        payment=CARD,
     ),
 )

@@ -20,6 +20,7 @@ from sandbox.demo_expected_alone import Expectation
 from sandbox.demo_report import DemoReport, InvariantReport, ScenarioReport
 from sandbox.demo_run import Run
 from sandbox.demo_searches import Arrival, SearchReport
+from sandbox.demo_told import ToldLine
 from schema.money import Money
 from schema.states import BookingState
 
@@ -124,6 +125,10 @@ class Screen:
             console.print(_books(scenario.books))
         if scenario.statement:
             console.print(_statement(scenario.statement))
+        if scenario.told:
+            console.print(_told(scenario.told))
+        if scenario.trip_page:
+            console.print(Text(f"    the traveller's page of the trip: {scenario.trip_page}"), soft_wrap=True)
         self._show_expectations(scenario.expectations, scenario.problem)
 
     def _show_search(self, search: SearchReport) -> None:
@@ -199,6 +204,15 @@ def _books(lines: list[BookLine]) -> Table:
         cells = (line.what, line.ours, _amount(line.ours_minor, line.currency), line.theirs)
         rest = (_amount(line.theirs_minor, line.currency), line.vendor, line.object_id or "-")
         table.add_row(*(Text(cell, style=style) for cell in (*cells, *rest)))
+    return table
+
+
+def _told(lines: list[ToldLine]) -> Table:
+    table = Table("of", "by", "ours", "the vendor's books", "vendor", "to", padding=(0, 1))
+    table.title, table.title_justify = "What the traveller was told", "left"
+    for line in lines:
+        cells = (line.kind.replace("_", " "), line.channel, line.ours, line.theirs, line.vendor, line.to)
+        table.add_row(*(Text(cell) for cell in cells))
     return table
 
 

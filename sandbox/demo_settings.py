@@ -18,6 +18,9 @@ POLICY: Final = NewSagaPolicy(
     refund_timeout_s=60,
 )
 
+FLIGHTS_ASKED_EVERY_S: Final = 8
+"""All trips' flights are watched, by one source, which has a quota."""
+
 
 def environment() -> dict[str, str]:
     """The `TRAVELHUB_*` variables that make the demo's stack wait for less long."""
@@ -28,4 +31,7 @@ def environment() -> dict[str, str]:
         "TRAVELHUB_VENDOR_TIMEOUT_S": "15",
         "TRAVELHUB_VENDOR_CLOCK_SCALE": "0.05",
         "TRAVELHUB_SEARCH__SUPPLIER_TIMEOUT_S": "2",
+        # A delay of 95 minutes is told and nothing offered, whatever else flies on the day of the demo.
+        "TRAVELHUB_DISRUPTION__ALTERNATIVES_FROM_MINUTES": "120",
+        "TRAVELHUB_FLIGHTS__POLL_FAR_S": str(FLIGHTS_ASKED_EVERY_S),
     }

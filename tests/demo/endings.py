@@ -30,7 +30,8 @@ from sandbox.demo_scenarios import SCENARIOS, Scenario
 from sandbox.demo_searches import DOWN, SEARCHES, SLOW, SUPPLIERS, Arrival, SearchReport
 from schema.money import Money
 from schema.references import booking_id_for, item_reference, payment_id_for
-from schema.states import BookingState, ItemState, PaymentState
+from schema.states import CONFIRMED_STATES, BookingState, ItemState, PaymentState
+from tests.demo.flight_endings import disruption_of, given_up, rebooking, trip_of
 
 SUPPLIER = "supplier"
 PRICES = {"flight": 30_000, "hotel": 20_000, "car": 10_000}
@@ -38,11 +39,13 @@ FEE = 7_700
 REASONS = {BookingState.FAILED: "sold_out", BookingState.CANCELLED: "cancelled_by_traveller"}
 ITEMS_END = {
     BookingState.CONFIRMED: ItemState.CONFIRMED,
+    BookingState.PARTIALLY_CONFIRMED: ItemState.CONFIRMED,
     BookingState.FAILED: ItemState.RELEASED,
     BookingState.CANCELLED: ItemState.CANCELLED,
 }
 PAYMENTS_END = {
     BookingState.CONFIRMED: PaymentState.CAPTURED,
+    BookingState.PARTIALLY_CONFIRMED: PaymentState.PARTIALLY_REFUNDED,
     BookingState.FAILED: PaymentState.VOIDED,
     BookingState.CANCELLED: PaymentState.PARTIALLY_REFUNDED,
 }
@@ -90,8 +93,8 @@ def good(name: str) -> tuple[Run, Ending]:
     run = Run(scenario, booking_id=booking_id, state=scenario.ends, seen_total=euros(seen), started_s=1.0, ended_s=3.5)
     as_it_went(run, booking)
     kinds = ["flight", "hotel"] if scenario.ends == BookingState.FAILED else list(PRICES)
-    status = "confirmed" if scenario.ends == BookingState.CONFIRMED else "cancelled"
-    return run, Ending(
+    status = "confirmed" if scenario.ends in CONFIRMED_STATES else "cancelled"
+    ending = Ending(
         booking=booking,
         payments=[payment_of(scenario, booking, asked)],
         events=events_of(scenario),
@@ -106,6 +109,30 @@ def good(name: str) -> tuple[Run, Ending]:
         cases=[],
         fault=run.mended or fault_of(scenario, fired=1),
         statement=statement_of(scenario, asked),
+        trip=trip_of(scenario, booking_id) if scenario.goes_on else None,
+    )
+    return run, rebooked(ending) if scenario.act == "cancels_flight" else ending
+
+
+def rebooked(ending: Ending) -> Ending:
+    """Its flight is given up for another one."""
+    price, left = euros(PRICES["flight"]), euros(sum(PRICES.values()) - PRICES["flight"])
+    items = [
+        item.model_copy(update={"state": ItemState.CANCELLED}) if item.kind == "flight" else item
+        for item in ending.booking.items
+    ]
+    orders = [
+        one.model_copy(update={"status": "cancelled"}) if one.kind == "flight" else one
+        for one in ending.books.reservations
+    ]
+    paid = [one.model_copy(update={"refunded_minor": price.amount_minor}) for one in ending.books.payments]
+    return changed(
+        ending,
+        booking=ending.booking.model_copy(update={"items": items, "total": left}),
+        payments=[one.model_copy(update={"refunded": price}) for one in ending.payments],
+        books=VendorBooks(reservations=orders, payments=paid),
+        ledger=[*(one for one in ending.ledger if not one.type.endswith(".cancelled")), *given_up()],
+        rebooking=rebooking(),
     )
 
 
@@ -122,6 +149,8 @@ def as_it_went(run: Run, booking: BookingSeen) -> None:
         run.asked_payer = asked_payer(run.scenario, booking)
     elif act == "cancels":
         run.quoted = FeeQuoted(fee=euros(FEE), refund=euros(seen - FEE), token="t" * 16)
+    elif act == "cancels_flight":
+        run.offered, run.rebooking_id = disruption_of(run.scenario, closed=False), rebooking().booking.booking_id
     elif act == "asks_desk":
         run.case = case_of(booking)
         resolution = Resolved(action="retry", operator="operator", note="seen there")
