@@ -3,16 +3,10 @@
 import hashlib
 from urllib.parse import parse_qs
 
+from api.disruptions import decide
 from api.services import Services
-from api.temporal import WorkflowGone, send_update
 from api.trip_disruptions import offered_of
-from schema.disruptions import (
-    ChooseAlternative,
-    Disruption,
-    DisruptionChoice,
-    KeepFlight,
-    disruption_workflow_id_for,
-)
+from schema.disruptions import ChooseAlternative, Disruption, KeepFlight
 from schema.errors import Conflict, ServiceUnavailable
 from schema.model import Message
 
@@ -41,15 +35,8 @@ async def choose(services: Services, disruption: Disruption | None, choice: Choi
     if wish is None:
         return "choose_first", 422
     try:
-        await send_update(
-            services.temporal,
-            disruption_workflow_id_for(disruption.disruption_id),
-            "keep" if isinstance(wish, KeepFlight) else "choose",
-            wish,
-            update_id=_update_id(disruption, choice),
-            result=DisruptionChoice,
-        )
-    except (Conflict, WorkflowGone):
+        await decide(services, disruption, wish, _update_id(disruption, choice))
+    except Conflict:
         return "choice_refused", 409
     except ServiceUnavailable:
         return "unavailable", 503

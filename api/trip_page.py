@@ -17,7 +17,7 @@ from schema.itineraries import Itinerary, ItineraryState
 from schema.links import itinerary_of_link
 from schema.model import Message
 from schema.notifications import Language
-from store import preferences, trips
+from store import disruptions, preferences, trips
 
 POLL_MS: Final = 5_000
 """Between two looks of an open page while all is well."""
@@ -64,7 +64,7 @@ async def look(connection: AsyncConnection, itinerary_id: str, token: str, secre
     language = (await preferences.get(connection, itinerary.client_id)).language
     if itinerary.ends_at + _OPEN_AFTER_END < datetime.now(UTC):
         raise TripClosed("expired", 403, language)
-    disruptions = await trips.disruptions_of(connection, itinerary_id)
+    found = await disruptions.of_itinerary(connection, itinerary_id)
     timeline = timeline_of(itinerary, await trips.events_of(connection, itinerary), language)
     regions = {
         "summary": render(
@@ -77,7 +77,7 @@ async def look(connection: AsyncConnection, itinerary_id: str, token: str, secre
         "disruptions": render(
             "trip_disruptions.html.j2",
             language,
-            disruptions=shown_disruptions(itinerary, disruptions, language),
+            disruptions=shown_disruptions(itinerary, found, language),
             choice_url=f"/trips/{itinerary_id}/disruptions/",
             token=token,
         ),
@@ -89,7 +89,7 @@ async def look(connection: AsyncConnection, itinerary_id: str, token: str, secre
     return Trip(
         itinerary=itinerary,
         language=language,
-        disruptions=disruptions,
+        disruptions=found,
         title=title_of(itinerary, language),
         regions=regions,
         news=" ".join(timeline[0].lines) if timeline else "",

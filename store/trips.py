@@ -3,9 +3,8 @@
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from schema.disruptions import Disruption
 from schema.itineraries import STREAM, Itinerary, ItineraryEvent
-from schema.tables import disruptions, events
+from schema.tables import events
 
 _SHOWN = 50
 
@@ -19,10 +18,3 @@ async def events_of(connection: AsyncConnection, itinerary: Itinerary) -> list[I
         .limit(_SHOWN)
     )
     return [ItineraryEvent.model_validate(row) for row in (await connection.execute(query)).mappings()]
-
-
-async def disruptions_of(connection: AsyncConnection, itinerary_id: str) -> list[Disruption]:
-    """Newest first."""
-    query = select(disruptions).where(disruptions.c.itinerary_id == itinerary_id)
-    rows = await connection.execute(query.order_by(disruptions.c.opened_at.desc(), disruptions.c.id).limit(_SHOWN))
-    return [Disruption.model_validate({**row, "disruption_id": row["id"]}) for row in rows.mappings()]

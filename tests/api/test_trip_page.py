@@ -2,6 +2,7 @@
 
 import re
 from datetime import timedelta
+from typing import get_args
 
 import pytest
 import pytest_asyncio
@@ -9,7 +10,8 @@ from sqlalchemy import update
 
 from api.trip_words import WORDS
 from schema.bookings import TASK_QUEUE
-from schema.disruptions import DISRUPTION_WORKFLOW, disruption_workflow_id_for
+from schema.disruptions import DISRUPTION_WORKFLOW, DisruptionKind, DisruptionState, disruption_workflow_id_for
+from schema.flights import Change
 from schema.notifications import Preferences
 from schema.tables import itineraries
 from store import preferences
@@ -57,6 +59,12 @@ def test_no_language_lacks_a_word():
     assert WORDS["en"].keys() == WORDS["ja"].keys()
     for key, words in WORDS["en"].items():
         assert set(re.findall(r"\{\w+\}", words)) == set(re.findall(r"\{\w+\}", WORDS["ja"][key])), key
+
+
+def test_there_are_words_for_all_that_can_become_of_a_flight():
+    wanted = {f"d_{kind}" for kind in get_args(DisruptionKind)} | {f"s_{state}" for state in get_args(DisruptionState)}
+    wanted |= {f"e_{change}" for change in get_args(Change)}
+    assert wanted - WORDS["en"].keys() == set()
 
 
 async def test_the_link_shows_the_trip_and_nothing_leaves_it(browser, settings, database, itinerary_id):
