@@ -40,6 +40,8 @@ class DisruptionShown(Message):
     meaning: list[str]
     """Sentences: what became of it, and what it does to the rest of the trip."""
     choose_until: At | None = None
+    keep: str = ""
+    """To choose none of them, in words."""
     offered: str = ""
     """Names the options as they are now; a choice is only taken for these."""
     choices: list[ChoiceShown] = []
@@ -80,6 +82,7 @@ def _shown(disruption: Disruption, by_no: dict[int, Segment], language: Language
         deadline = disruption.deadline_at
         common |= {
             "choose_until": None if deadline is None else At(moment=deadline, zone=clock),
+            "keep": say(language, "keep_nothing" if disruption.kind == "flight_cancelled" else "keep"),
             "offered": offered_of(disruption),
             "choices": [_choice(one, language) for one in disruption.alternatives],
         }

@@ -11,6 +11,8 @@ const answer = document.getElementById("answer");
 let version = page.dataset.version;
 let seenAt = Date.now();
 let failures = 0;
+// Not the same as failures: the browser says that it is offline before anything has failed.
+let saidAway = false;
 let timer;
 let asking = null;
 
@@ -36,13 +38,15 @@ function showFreshness(kind, key) {
 }
 
 function away() {
+  saidAway = true;
   showFreshness("away", navigator.onLine ? "unreachable" : "offline");
 }
 
 function reached() {
   seenAt = Date.now();
-  if (failures > 0) showFreshness("back", "back");
   failures = 0;
+  if (saidAway) showFreshness("back", "back");
+  saidAway = false;
 }
 
 // What the traveller was doing survives: the option picked, if the options are still the same, and where the focus was.
@@ -142,5 +146,5 @@ document.addEventListener("submit", (event) => {
 addEventListener("online", ask);
 addEventListener("offline", away);
 document.addEventListener("visibilitychange", () => (document.hidden ? clearTimeout(timer) : ask()));
-setInterval(() => failures > 0 && away(), 5_000);
+setInterval(() => saidAway && away(), 5_000);
 plan();

@@ -124,7 +124,7 @@ async def test_a_choice_is_made(script, opened, database, disruption, temporal):
 
 async def test_what_was_picked_survives_an_update_and_a_lost_network(opened, database, itinerary_id, disruption):
     page = await opened()
-    picked = page.get_by_role("radio", name=re.compile("Stay with my flight"))
+    picked = page.get_by_role("radio", name=re.compile("Take none of these"))
     await picked.check()
     await news(database, itinerary_id, minutes=40)
     await expect(page.locator("#parts")).to_contain_text("Delayed by 40 min", timeout=SOON_MS)
