@@ -113,10 +113,12 @@ async def update_with_start(
 
 async def _settle(operation: WithStartWorkflowOperation[object, object]) -> None:
     """The operation's own future must be awaited after a failure, or asyncio reports it as forgotten."""
-    try:
-        async with asyncio.timeout(0.1):
-            await operation.workflow_handle()
-    except Exception as error:  # noqa: BLE001  # the update's own failure is the one that is told
+    settled = asyncio.ensure_future(operation.workflow_handle())
+    # Waited for and not awaited: a future that was cancelled with the call would otherwise cancel the request.
+    await asyncio.wait({settled}, timeout=0.1)
+    if not settled.done():
+        settled.cancel()
+    elif not settled.cancelled() and (error := settled.exception()) is not None:
         _log.debug("update_with_start_failed", error=type(error).__name__)
 
 
