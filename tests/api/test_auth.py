@@ -20,6 +20,8 @@ EXAMPLES = {
     "case_id": "case-1",
     "dead_letter_id": "dl_01JABCDEFGHJKMNPQRSTVWXYZ0",
     "run_id": "reconciliation-1",
+    "device_id": "dev_01JABCDEFGHJKMNPQRSTVWXYZ0",
+    "flight_key": "BA500-2030-03-01-LHR",
 }
 BOOKING = "/v1/bookings/{booking_id}"
 SEARCH = "/v1/searches/{search_id}"
@@ -52,6 +54,13 @@ ROUTES = {
     ("GET", f"{ENDPOINT}/deliveries"): "webhooks:read",
     ("POST", ENDPOINT + "/deliveries/{delivery_id}/replay"): "webhooks:write",
     ("GET", "/v1/me/events"): "me:read",
+    ("GET", "/v1/me/preferences"): "me:read",
+    ("PUT", "/v1/me/preferences"): "me:write",
+    ("POST", "/v1/me/devices"): "me:write",
+    ("GET", "/v1/me/devices"): "me:read",
+    ("DELETE", "/v1/me/devices/{device_id}"): "me:write",
+    ("GET", "/v1/me/notifications"): "me:read",
+    ("GET", "/v1/ops/flights/{flight_key}"): "ops:read",
     ("GET", "/v1/ops/cases"): "ops:read",
     ("GET", "/v1/ops/cases/{case_id}"): "ops:read",
     ("POST", "/v1/ops/cases/{case_id}/resolution"): "ops:write",
@@ -66,7 +75,10 @@ ROUTES = {
     ("POST", "/v1/ops/reconciliations"): "ops:write",
 }
 """The right that is enough, or several of which one is."""
-OPEN = {"/v1/webhooks/{vendor}", "/health/live", "/health/ready", "/health/startup"}
+OPEN = {
+    *("/v1/webhooks/{vendor}", "/v1/webhooks/sendgrid", "/v1/webhooks/twilio"),
+    *("/health/live", "/health/ready", "/health/startup"),
+}
 
 
 def test_every_route_is_known_here(app: FastAPI) -> None:

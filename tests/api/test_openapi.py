@@ -35,7 +35,7 @@ def test_every_refusal_is_documented_under_its_own_status(document: dict) -> Non
         *("sold_out", "price_changed", "card_declined", "payment_not_completed", "hold_expired"),
         *("vendor_rejected", "cancelled_by_traveller", "consent_timeout", "outcome_not_found_out"),
         *("authorisation_expired", "currency_not_supported", "already_captured", "already_refunded"),
-        *("cannot_reauthorise", "workflow_lost"),
+        *("cannot_reauthorise", "workflow_lost", "rebooked"),
     }
     why_a_notice_failed = {"address_unusable", "opted_out", "device_gone"}
     of_the_router = {"method_not_allowed"}
