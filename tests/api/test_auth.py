@@ -13,6 +13,7 @@ from tests.api.conftest import Caller, Minting, speak
 EXAMPLES = {
     "booking_id": "01JABCDEFGHJKMNPQRSTVWXYZ0",
     "itinerary_id": "itn_01JABCDEFGHJKMNPQRSTVWXYZ0",
+    "disruption_id": "itn_01JABCDEFGHJKMNPQRSTVWXYZ0-BA500-2030-03-01-LHR-1",
     "search_id": "sea_01JABCDEFGHJKMNPQRSTVWXYZ0",
     "payment_id": "pay_01JABCDEFGHJKMNPQRSTVWXYZ00",
     "endpoint_id": "we_01JABCDEFGHJKMNPQRSTVWXYZ0",
