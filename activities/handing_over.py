@@ -125,9 +125,16 @@ class HandingOver:
         async with self._database.read() as connection:
             booked = await flight_watch.of_order(connection, message.vendor, order_id)
         planned = {flight.flight.key: flight for flight in booked}
+        can_be_asked = self._vendors.flight_status() is not None
         for one in news:
             await take_pushed(
-                self._client, self._database, self._flights, one, planned.get(one.flight.key), message.event_id
+                self._client,
+                self._database,
+                self._flights,
+                one,
+                planned.get(one.flight.key),
+                message.event_id,
+                can_be_asked=can_be_asked,
             )
 
     def _notifying(self, vendor: str) -> Notifying:

@@ -162,24 +162,36 @@ async def take_pushed(
     news: FlightNews,
     planned: PlannedFlight | None,
     event_id: str,
+    *,
+    can_be_asked: bool = False,
 ) -> bool:
     """Keeps what a supplier has said of a flight and wakes its monitor; again is harmless. `planned`: as it was booked, where it is in
-    our books, though perhaps nobody watches it yet. False for a flight that concerns nobody here. Raises ServiceUnavailable while
+    our books, though perhaps nobody watches it yet. `can_be_asked`: somebody else knows how flights stand, and has the last word where
+    the news may be about another flight of the journey. False for a flight that concerns nobody here. Raises ServiceUnavailable while
     Temporal is away: the news are kept by then."""
+    ask = news.ambiguous and can_be_asked
     async with database.transaction() as connection:
         if planned is not None and await flights.get(connection, planned.flight.key) is None:
             await flights.watch(connection, planned)
-        if await flights.take_news(connection, news, policy) is None:
+        if not ask and await flights.take_news(connection, news, policy) is None:
             return False
-    await wake_monitor(client, database, news.flight.key, policy, event_id)
+    await wake_monitor(client, database, news.flight.key, policy, event_id, ask=ask)
     return True
 
 
 async def wake_monitor(
-    client: Client, database: Database, flight_key: str, policy: FlightPolicy, event_id: str, *, retell: bool = False
+    client: Client,
+    database: Database,
+    flight_key: str,
+    policy: FlightPolicy,
+    event_id: str,
+    *,
+    retell: bool = False,
+    ask: bool = False,
 ) -> None:
     """Has the flight's monitor look at our books, and starts it if it is gone. A flight that is over, and of which all were told, is
-    left alone. `retell`: a new monitor begins by telling everybody who does not know it yet. Raises ServiceUnavailable."""
+    left alone. `ask`: it asks the source at once. `retell`: a new monitor begins by telling everybody who does not know it yet.
+    Raises ServiceUnavailable."""
     async with database.read() as connection:
         stored = await flights.get(connection, flight_key)
     if stored is None or (
@@ -193,7 +205,7 @@ async def wake_monitor(
         arrives_at=stored.arrives_at,
     )
     fan_out = FanOutPlace(revision=stored.status.revision) if retell and stored.status.revision else None
-    await signal_monitor(client, planned, policy, FlightPushed(event_id=event_id), fan_out)
+    await signal_monitor(client, planned, policy, FlightPushed(event_id=event_id, ask=ask), fan_out)
 
 
 async def signal_monitor(

@@ -199,6 +199,8 @@ class FlightPushed(Message):
     """Signal `pushed`: there is news, in PostgreSQL; or a sweep wants the monitor to look at its flight."""
 
     event_id: str
+    ask: bool = False
+    """The news may not be about this flight: the source is to be asked now."""
 
 
 Answer = Literal["given", "away", "nobody_to_ask", "none"]

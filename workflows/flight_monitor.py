@@ -68,6 +68,8 @@ class FlightMonitorWorkflow:
     def pushed(self, pushed: FlightPushed) -> None:
         """What was pushed is in PostgreSQL: however many signals come, one look sees it all."""
         self._look_again = True
+        if pushed.ask:
+            self._next_poll_at = None
 
     # ------------------------------------------------------------------ in order
 
@@ -151,8 +153,8 @@ class FlightMonitorWorkflow:
 
     async def _wait(self) -> None:
         """For the next poll, or for a signal."""
-        assert self._next_poll_at is not None, "every look says when the next one is"
-        until, policy = self._next_poll_at, self._plan.policy
+        # Interleaves with `pushed`, which may want the source asked at once: then there is nothing to wait for.
+        until, policy = self._next_poll_at or workflow.now(), self._plan.policy
         if self._stuck:
             until = min(until, workflow.now() + timedelta(seconds=policy.poll_near_s / policy.clock_scale))
         self._details(f"next look at {until:%Y-%m-%d %H:%M:%S} UTC")

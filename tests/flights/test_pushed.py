@@ -38,8 +38,12 @@ class Duffel:
 
 
 class OnlyDuffel:
-    def __init__(self, duffel: Duffel) -> None:
+    def __init__(self, duffel: Duffel, source: Any = None) -> None:
         self._duffel = duffel
+        self._source = source
+
+    def flight_status(self) -> Any:
+        return self._source
 
     def notifying(self, code: str) -> Duffel:
         return self._duffel
@@ -112,6 +116,20 @@ async def test_a_push_that_comes_before_anybody_watches_is_told_to_who_does(towe
         await tower.subscribe([itinerary_id])
         await tower.until(planned, lambda stored: stored.told_revision == 1)
         assert await tower.told([itinerary_id]) == [[["cancelled"]]]
+
+
+async def test_news_that_may_be_of_another_flight_have_the_source_asked_and_tell_nobody(tower: Tower) -> None:
+    itinerary_id, order_id, planned = await booked(tower, "704")
+    duffel = Duffel()
+    duffel.listed = [news_of(planned, phase="cancelled", ambiguous=True)]
+    async with tower.worker():
+        await tower.subscribe([itinerary_id])
+        before = await tower.until(planned, lambda stored: stored.polled_at is not None)
+        vendors: Any = OnlyDuffel(duffel, tower.source)
+        asking = HandingOver(tower.database, tower.valkey, vendors, tower.client, SLOW)
+        assert await asking.hand_over(await received(tower, order_id))
+        asked = await tower.until(planned, lambda stored: stored.polled_at > before.polled_at)
+        assert (asked.status.phase, asked.told_revision) == ("scheduled", 0)
 
 
 async def test_a_push_is_kept_while_duffel_or_temporal_is_away(tower: Tower) -> None:
