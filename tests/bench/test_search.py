@@ -110,13 +110,17 @@ async def test_the_empty_route_answers_the_payload_and_reads_nothing() -> None:
 
 
 def test_the_empty_route_is_served_as_the_api_is(monkeypatch, tmp_path) -> None:
-    """All that makes uvicorn faster or slower is the same; what is about stopping is the API's own."""
+    """All that makes uvicorn answer requests faster or slower is the same; what is about stopping and WebSockets is the API's own."""
     seen: list[dict[str, object]] = []
 
     class Config(uvicorn.Config):
         def __init__(self, app: object, **settings: object) -> None:
             seen.append(
-                {name: settings[name] for name in settings if name not in ("port", "timeout_graceful_shutdown")}
+                {
+                    name: value
+                    for name, value in settings.items()
+                    if name not in ("port", "timeout_graceful_shutdown") and not name.startswith("ws")
+                }
             )
             super().__init__(app, **settings)  # pyright: ignore[reportArgumentType]
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import pytest
 import pytest_asyncio
 from sqlalchemy import select
 from temporalio.client import Client, WorkflowHandle
@@ -17,6 +18,7 @@ from activities.watching import begin_watching, take_pushed
 from bench.monitors.planting import plant
 from gateways.ports import Vendors
 from gateways.registry import build_vendors
+from sandbox.stack import running_stack
 from schema.bookings import TASK_QUEUE
 from schema.flights import FlightId, FlightNews, FlightPoint, FlightPolicy, MonitorResult, monitor_id_for
 from schema.references import new_id
@@ -158,7 +160,14 @@ def news_of(planned: PlannedFlight, *, said_min: int = 0, delay_min: int | None 
 
 
 @pytest_asyncio.fixture(scope="package", loop_scope="session")
-async def tower(settings: Settings) -> AsyncGenerator[Tower]:
+async def tower(tmp_path_factory: pytest.TempPathFactory) -> AsyncGenerator[Tower]:
+    """On servers of its own: on those that other tests share, their stand-ins for workflows would take its work."""
+    async with running_stack(tmp_path_factory.mktemp("tower"), workers=0, api=False, vendors=False) as stack:
+        async for made in _towers(stack.settings()):
+            yield made
+
+
+async def _towers(settings: Settings) -> AsyncGenerator[Tower]:
     database, valkey = Database(str(settings.database_url), 10), Valkey(str(settings.valkey_url))
     vendors = build_vendors(settings)
     client = await temporal_connection(settings)
