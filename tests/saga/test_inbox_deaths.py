@@ -99,8 +99,7 @@ async def told_by(house: House, news: Waiting, mortal: Mortal) -> bool:
 def sweeping(house: House, mortal: Mortal | None = None) -> Sweeping:
     database: Any = house.database if mortal is None else MortalDatabase(house.database, mortal)
     client: Any = house.client if mortal is None else MortalClient(house.client, mortal)
-    settings = house.settings
-    return Sweeping(database, house.valkey, house.vendors, client, settings.saga, settings.relay)
+    return Sweeping(database, house.valkey, house.vendors, client, house.settings)
 
 
 async def is_stored(house: House, news: Waiting) -> bool:
