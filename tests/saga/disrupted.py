@@ -17,8 +17,8 @@ from workers.audit import check, gather
 
 
 async def confirmed(house: House, **wanted) -> tuple[Trip, Itinerary]:
-    """A confirmed trip, whose flights are watched."""
-    trip = await house.prepare(**wanted)
+    """A confirmed trip, whose flights are watched. On a day of its own: what its airline cancels, no other test could book."""
+    trip = await house.prepare(leaves_in_days=60 + 7 * house.counter % 210, **wanted)
     await (await house.start(trip)).result()
     itinerary = await itinerary_of(house, trip)
 
@@ -61,6 +61,7 @@ async def airline_says(house: House, segment: Segment, *, matters: bool = True, 
         told = await flights.telling(connection, flight.key, status.revision, policy)
         for itinerary_id in await itineraries.on_flight(connection, flight.key, "", 100):
             await itineraries.tell_of_flight(connection, itinerary_id, told.status, told.changes)
+        await flights.told(connection, flight.key, status.revision)
 
 
 async def in_state(house: House, itinerary: Itinerary, *states: str) -> Disruption:

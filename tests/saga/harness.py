@@ -134,11 +134,12 @@ class House:
         dearer: bool = False,
         substitution: Substitution = "never",
         policy: SagaPolicy | None = None,
+        leaves_in_days: int = 30,
     ) -> Trip:
         """Finds offers and stores a booking of them, as the API does. `like`: only such as this supplier also has, for no more
         (or only for more)."""
         self.counter += 1
-        start = datetime.now(UTC).date() + timedelta(days=30)
+        start = datetime.now(UTC).date() + timedelta(days=leaves_in_days)
         correlation_id = f"case-{self.counter}-{new_id('x')[-10:]}"
         request = SearchRequest.model_validate(
             {"origin": "LHR", "destination": "LIS", "departure_date": start, "return_date": start + timedelta(days=4)}
