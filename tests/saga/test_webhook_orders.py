@@ -126,7 +126,7 @@ class Life:
             paid = (await connection.execute(select(payments).where(payments.c.booking_id == booking_id))).one()
             given_back = await connection.execute(select(refunds).where(refunds.c.payment_id == payment_id))
             ledger = await connection.execute(select(ledger_entries).where(ledger_entries.c.booking_id == booking_id))
-            told = select(events).where(events.c.booking_id == booking_id).order_by(events.c.version)
+            told = select(events).where(events.c.booking_id == booking_id).order_by(events.c.stream, events.c.version)
             return {
                 "state": (await self.house.stored(booking_id)).state,
                 "payment": (paid.state, paid.authorised_minor, paid.captured_minor, paid.refunded_minor),
