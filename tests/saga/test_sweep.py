@@ -12,7 +12,7 @@ from tests.saga.driver import AT_THE_DESK, Ended
 from tests.saga.table import CANNOT_BE_ASKED, FORWARD, Case, all_cases
 from workers.wiring import WORKFLOWS
 
-pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(1800)]
 
 _S = BookingState
 WITHOUT_FAULTS = {
