@@ -6,7 +6,7 @@ import orjson
 from temporalio import activity
 
 from activities.failures import told_to_temporal
-from gateways.ports import PaymentRequest, ProviderRefund, Vendors
+from gateways.ports import PaymentProvider, PaymentRequest, ProviderRefund, Vendors
 from schema.errors import OutcomeUnclear, VendorUnavailable
 from schema.outcomes import Confirmed, Outcome, Rejected, Unknown
 from schema.payments import RefundStatus, RefundStep
@@ -14,6 +14,9 @@ from store import attempts, payments
 from store.attempts import Attempt, NewAttempt
 from store.database import Database
 from store.payments import StoredPayment
+
+_TAKEN_OVER = RefundStatus(kind="unknown", reason="the refund goes on under a later key")
+"""For a call that was taken for lost and wakes up: two partial refunds under two keys would both be granted."""
 
 
 class Refunds:
@@ -28,16 +31,20 @@ class Refunds:
             payment, attempt = await self._begin(step)
             if isinstance(attempt.outcome, Rejected):
                 return RefundStatus(kind="failed", reason=attempt.outcome.message)
+            if attempt.tombstoned:
+                return _TAKEN_OVER
             provider = self._vendors.payments(payment.provider)
             reference = payment.provider_reference
             assert reference is not None, "refunded only what was captured"
             if attempt.provider_reference is not None:
                 known = await provider.get_refund(attempt.provider_reference, step.correlation_id)
-                return await self._record(step, attempt, known)
+                return await self._record(step, attempt.key, known)
             if not attempt.fresh or step.generation > 0:
-                found = await provider.find_refund(reference, attempt.key, step.correlation_id)
-                if found is not None:
-                    return await self._record(step, attempt, found)
+                there = await self._find(provider, reference, step)
+                if there is not None:
+                    return await self._found(step, *there)
+                if await self._taken_over(attempt.key):
+                    return _TAKEN_OVER
             request = PaymentRequest(
                 idempotency_key=attempt.key,
                 booking_id=step.booking_id,
@@ -54,7 +61,7 @@ class Refunds:
                         await attempts.nothing_happened(connection, attempt.key)
                 raise
             if refund is not None and isinstance(outcome, Confirmed):
-                return await self._record(step, attempt, refund)
+                return await self._record(step, attempt.key, refund)
             return await self._without_refund(step, attempt, outcome)
 
     @activity.defn
@@ -66,35 +73,48 @@ class Refunds:
             assert payment.provider_reference is not None, "refunded only what was captured"
             if attempt.provider_reference is not None:
                 refund = await provider.get_refund(attempt.provider_reference, step.correlation_id)
-            else:
-                refund = await provider.find_refund(payment.provider_reference, attempt.key, step.correlation_id)
-            if refund is None:
+                return await self._record(step, attempt.key, refund)
+            there = await self._find(provider, payment.provider_reference, step)
+            if there is None:
                 return RefundStatus(kind="unknown", reason="the provider does not show it")
-            return await self._record(step, attempt, refund)
+            return await self._found(step, *there)
 
     async def _begin(self, step: RefundStep) -> tuple[StoredPayment, Attempt]:
         async with self._database.transaction() as connection:
             payment = await payments.get(connection, step.payment_id)
             assert payment is not None, f"payment {step.payment_id} was captured"
             await payments.refund_began(connection, step.key(), step.payment_id, step.amount)
-            attempt = await attempts.begin(
-                connection,
-                NewAttempt(
-                    key=step.key(),
-                    booking_id=step.booking_id,
-                    step=f"refund-{step.reason_key}",
-                    item_no=None,
-                    generation=step.generation,
-                    vendor=payment.provider,
-                    reference=step.payment_id,
-                    request_hash=hashlib.sha256(orjson.dumps([step.key(), str(step.amount)])).digest(),
-                ),
-            )
+            for generation in range(step.generation):
+                earlier = step.model_copy(update={"generation": generation})
+                await attempts.tombstone(connection, _attempt_of(earlier, payment))
+            attempt = await attempts.begin(connection, _attempt_of(step, payment))
         return payment, attempt
 
-    async def _record(self, step: RefundStep, attempt: Attempt, refund: ProviderRefund) -> RefundStatus:
+    async def _find(
+        self, provider: PaymentProvider, reference: str, step: RefundStep
+    ) -> tuple[RefundStep, ProviderRefund] | None:
+        """Under this key, or under an earlier one whose call landed after everybody had stopped waiting for it."""
+        for generation in range(step.generation, -1, -1):
+            asked = step.model_copy(update={"generation": generation})
+            refund = await provider.find_refund(reference, asked.key(), step.correlation_id)
+            if refund is not None and (asked == step or refund.status != "failed"):
+                return asked, refund
+        return None
+
+    async def _found(self, step: RefundStep, asked: RefundStep, refund: ProviderRefund) -> RefundStatus:
+        if asked != step:
+            async with self._database.transaction() as connection:
+                await payments.refund_failed(connection, step.key())
+        return await self._record(asked, asked.key(), refund)
+
+    async def _taken_over(self, key: str) -> bool:
+        async with self._database.read() as connection:
+            attempt = await attempts.by_key(connection, key)
+        return attempt is not None and attempt.tombstoned
+
+    async def _record(self, step: RefundStep, key: str, refund: ProviderRefund) -> RefundStatus:
         async with self._database.transaction() as connection:
-            await attempts.finish(connection, attempt.key, Confirmed(provider_reference=refund.provider_reference))
+            await attempts.finish(connection, key, Confirmed(provider_reference=refund.provider_reference))
             if refund.status == "succeeded":
                 await payments.refund_succeeded(connection, step.key(), step.payment_id, refund.provider_reference)
             elif refund.status == "pending":
@@ -112,3 +132,16 @@ class Refunds:
             # The same key is sent again for as long as the first call could still land: two partial refunds would both be granted.
             raise OutcomeUnclear(outcome.reason)
         return RefundStatus(kind="failed", reason=outcome.message if isinstance(outcome, Rejected) else None)
+
+
+def _attempt_of(step: RefundStep, payment: StoredPayment) -> NewAttempt:
+    return NewAttempt(
+        key=step.key(),
+        booking_id=step.booking_id,
+        step=f"refund-{step.reason_key}",
+        item_no=None,
+        generation=step.generation,
+        vendor=payment.provider,
+        reference=step.payment_id,
+        request_hash=hashlib.sha256(orjson.dumps([step.key(), str(step.amount)])).digest(),
+    )

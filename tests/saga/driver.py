@@ -34,7 +34,7 @@ from tests.saga.table import (
 )
 from tests.saga.vendors import CutVendors
 
-LONGEST_S = 75
+LONGEST_S = 150
 _POLL_S = 0.4
 _AUTHORISE = {"vendor": "stripe", "method": "POST", "path": "/payment_intents$"}
 SCENARIOS: dict[str, list[dict[str, Any]]] = {
@@ -43,7 +43,7 @@ SCENARIOS: dict[str, list[dict[str, Any]]] = {
     "cancelled": [],
     "three_d_secure": [{**_AUTHORISE, "action": "three_d_secure"}],
     "car_refused": [{**CAR_ROUTE, "action": "refuse"}],
-    "capture_refused": [{**CAPTURE_ROUTE, "action": "refuse"}],
+    "capture_refused": [{**CAPTURE_ROUTE, "action": "refuse", "times": None}],
     "refund_pending": [{**REFUND, "action": "refund_pending", "delay_s": 1}],
     "flight_answer_lost": [{"vendor": "duffel", "method": "POST", "path": "/air/orders$", "action": "drop_after"}],
     "hotel_answer_lost": [
@@ -62,7 +62,7 @@ SCENARIOS: dict[str, list[dict[str, Any]]] = {
     "partly_cancelled": [],
     "others": [],
     "liteapi_answer_lost": [{"vendor": "liteapi", "method": "POST", "path": "/rates/book$", "action": "drop_after"}],
-    "others_not_paid": [{**CAPTURE_ROUTE, "action": "refuse"}],
+    "others_not_paid": [{**CAPTURE_ROUTE, "action": "refuse", "times": None}],
     "payment_answer_lost": [{**_AUTHORISE, "action": "server_error", "status": 500}],
 }
 """The faults that make a booking of the kind in question; the faults of a case come on top."""

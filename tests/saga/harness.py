@@ -34,7 +34,7 @@ from workers.wiring import WORKFLOWS, all_activities
 
 FAST = SagaPolicy(
     consent_timeout_s=8,
-    payment_action_timeout_s=6,
+    payment_action_timeout_s=20,
     payment_poll_s=1,
     provider_pause_s=0.2,
     provider_patience_s=2,
