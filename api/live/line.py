@@ -9,23 +9,32 @@ _GONE: Final[Message] = {"type": "websocket.disconnect", "code": 1001}
 
 
 class Line:
-    """Ends by itself `connect_within_s` after it was opened, unless `accepted` is called; and when a packet could not be sent for
-    `slow_after_s`. The server then sees a client that is gone."""
+    """Ends by itself `connect_within_s` after it was opened, unless `heard` is called; as long after `refused`; and when a packet
+    could not be sent for `slow_after_s`. The server then sees a client that is gone."""
 
     def __init__(self, receive: Receive, send: Send, *, connect_within_s: float, slow_after_s: float) -> None:
         self._receive = receive
         self._send = send
+        self._connect_within_s = connect_within_s
         self._slow_after_s = slow_after_s
         self._ended = asyncio.Event()
-        self._deadline = asyncio.get_running_loop().call_later(connect_within_s, self._ended.set)
+        self._deadline = self._from_now()
 
-    def accepted(self) -> None:
+    def heard(self) -> None:
+        """The client has said who it is; how long the answer takes is not its fault."""
         self._deadline.cancel()
+
+    def refused(self) -> None:
+        """It has time to read why, and no right to stay."""
+        self._deadline = self._from_now()
 
     def end(self) -> None:
         """What was sent before still arrives."""
         self._deadline.cancel()
         self._ended.set()
+
+    def _from_now(self) -> asyncio.TimerHandle:
+        return asyncio.get_running_loop().call_later(self._connect_within_s, self._ended.set)
 
     async def receive(self) -> Message:
         receiving = asyncio.ensure_future(self._receive())

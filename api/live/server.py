@@ -114,16 +114,17 @@ class LiveServer:
     async def _connect(self, sid: str, environ: dict[str, Any], auth: object = None) -> None:
         scope: Scope = environ["asgi.scope"]
         services: Services = scope["app"].state.services
+        line: Line = scope[_LINE]
+        line.heard()
         try:
-            connection = await self._welcome(services, sid, scope[_LINE], auth)
+            connection = await self._welcome(services, sid, line, auth)
         except TravelHubError as error:
-            raise _refusing(error.problem_code, error.message) from None
+            raise _refusing(line, error.problem_code, error.message) from None
         except AWAY:
-            raise _refusing("service_unavailable", "the books cannot be reached; connect again") from None
+            raise _refusing(line, "service_unavailable", "the books cannot be reached; connect again") from None
         except Exception:  # noqa: BLE001  # whatever it is, the client is told and the process goes on
             _log.exception("live_connect_failed")
-            raise _refusing("internal_error", REFUSALS["internal_error"].title) from None
-        scope[_LINE].accepted()
+            raise _refusing(line, "internal_error", REFUSALS["internal_error"].title) from None
         self._connections[sid] = (services, connection)
         _log.info("live_connected", client_id=connection.client_id, connections=services.live.connections)
 
@@ -179,6 +180,7 @@ async def _authenticated(services: Services, token: str) -> ApiClient:
     return client
 
 
-def _refusing(code: str, detail: str) -> Refusing:
+def _refusing(line: Line, code: str, detail: str) -> Refusing:
     """Clients get `{message, data: {code}}` as the reason of `connect_error`."""
+    line.refused()
     return Refusing(detail, {"code": code})

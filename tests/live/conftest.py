@@ -27,7 +27,8 @@ from tests.relay.conftest import QUICK
 from tests.store.made import new_booking
 from workers.relay import relaying
 
-LIVE = LiveSettings(look_every_s=0.3, connect_within_s=1, slow_after_s=1, drain_notice_s=0)
+LIVE = LiveSettings(look_every_s=0.3, drain_notice_s=0)
+"""Deadlines for clients as they are: they run on the loop of the tests, and are as slow as these."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
