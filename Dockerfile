@@ -13,6 +13,8 @@ COPY pyproject.toml README.md LICENSE cli.py ./
 COPY activities ./activities
 COPY api ./api
 COPY bench ./bench
+# Of which the trip page serves one, by a link.
+COPY clients ./clients
 COPY gateways ./gateways
 COPY sandbox ./sandbox
 COPY schema ./schema

@@ -20,8 +20,11 @@ from schema.notifications import Language
 from store import disruptions, preferences, trips
 
 POLL_MS: Final = 5_000
-"""Between two looks of an open page while all is well."""
-_OPEN_AFTER_END: Final = timedelta(days=90)
+"""Between two looks of an open page that hears nothing."""
+LIVE_POLL_MS: Final = 30_000
+"""While it hears of every revision of its trip; small news of a flight are not one."""
+OPEN_AFTER_END: Final = timedelta(days=90)
+"""So long a link is good after its trip."""
 _TONES: Final[dict[ItineraryState, Tone]] = {"active": "good", "cancelled": "off", "completed": "off"}
 
 
@@ -62,7 +65,7 @@ async def look(connection: AsyncConnection, itinerary_id: str, token: str, secre
     if itinerary is None:
         raise TripClosed("gone", 404)
     language = (await preferences.get(connection, itinerary.client_id)).language
-    if itinerary.ends_at + _OPEN_AFTER_END < datetime.now(UTC):
+    if itinerary.ends_at + OPEN_AFTER_END < datetime.now(UTC):
         raise TripClosed("expired", 403, language)
     found = await disruptions.of_itinerary(connection, itinerary_id)
     timeline = timeline_of(itinerary, await trips.events_of(connection, itinerary), language)
@@ -106,6 +109,7 @@ def page_of(trip: Trip, token: str, answer: str | None = None) -> str:
         version=trip.version,
         state_url=f"/trips/{trip.itinerary.itinerary_id}/state?token={token}",
         poll_ms=POLL_MS,
+        live_poll_ms=LIVE_POLL_MS,
         answer=answer,
     )
 

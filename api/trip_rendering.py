@@ -1,4 +1,4 @@
-"""The trip page as HTML, and its two assets, whose addresses change with their content so that browsers may keep them for good."""
+"""The trip page as HTML, and its assets, whose addresses change with their content so that browsers may keep them for good."""
 
 import hashlib
 from collections.abc import Callable
@@ -14,7 +14,7 @@ from schema import formatting
 from schema.model import Message
 from schema.notifications import Language
 
-ASSETS: Final = {"trip.css": "text/css", "trip.js": "text/javascript"}
+ASSETS: Final = {"trip.css": "text/css", "trip.js": "text/javascript", "travelhub_live.js": "text/javascript"}
 _ADDRESS: Final = "/trips/assets/"
 Value = TypeVar("Value")
 

@@ -47,6 +47,7 @@ export class LiveFeed {
     this._head = last ?? 0;
     this._handing = false;
     this._stopped = true;
+    this._hurried = false;
     this._endWait = () => {};
     this._endConnection = () => {};
   }
@@ -65,6 +66,13 @@ export class LiveFeed {
       this._endConnection();
       this._become("stopped");
     }
+  }
+
+  /** Connects afresh and at once, for whoever knows that the network is back: an old connection may be dead and not know it yet. */
+  hurry() {
+    this._hurried = true;
+    this._endConnection();
+    this._endWait();
   }
 
   _fail(error) {
@@ -95,10 +103,11 @@ export class LiveFeed {
     let tries = 0;
     while (!this._stopped) {
       this._become("connecting");
+      this._hurried = false;
       const { wasLive, atOnce } = await this._connect();
       if (this._stopped) return;
       if (wasLive) tries = 0;
-      if (atOnce) continue;
+      if (atOnce || this._hurried) continue;
       if (tries === this._ladderS.length) {
         await this._poll();
         tries = 0;
@@ -112,7 +121,7 @@ export class LiveFeed {
 
   async _poll() {
     this._become("polling");
-    for (let polls = 0; polls < POLLS_BEFORE_LIVE && !this._stopped; polls += 1) {
+    for (let polls = 0; polls < POLLS_BEFORE_LIVE && !this._stopped && !this._hurried; polls += 1) {
       await this._fill();
       this._hand();
       await this._wait(this._pollEveryS);
@@ -151,8 +160,7 @@ export class LiveFeed {
         if (packet.startsWith("0")) {
           const { pingInterval, pingTimeout } = JSON.parse(packet.slice(1));
           patienceS = (pingInterval + pingTimeout) / 1000;
-          const hello = this.last === null ? {} : { last: this._lastHeld() };
-          socket.send(`40${JSON.stringify({ token: this._token, ...hello })}`);
+          socket.send(`40${JSON.stringify(this._hello())}`);
         } else if (packet === "2") {
           socket.send("3");
         } else if (packet.startsWith("44")) {
@@ -179,6 +187,10 @@ export class LiveFeed {
         }
       };
     });
+  }
+
+  _hello() {
+    return this.last === null ? { token: this._token } : { token: this._token, last: this._lastHeld() };
   }
 
   _refused(code, detail) {
@@ -243,5 +255,41 @@ export class LiveFeed {
     } catch {
       return false; // the network: tried again
     }
+  }
+}
+
+/** One trip, opened by the token of its signed link: says that it has changed, by the number of its revision, and not into what. */
+export class TripFeed extends LiveFeed {
+  /**
+   * @param {object} options As for LiveFeed, but for `token`, `last` and `onMessage`. It does not poll: while it is not live, you do.
+   * @param {string} options.trip The token of the trip's link.
+   * @param {() => unknown} options.onChange The trip has changed since the feed became live, or was live before; a promise is awaited.
+   */
+  constructor({ trip, onChange, ...options }) {
+    super({ ...options, token: trip, onMessage: onChange });
+  }
+
+  _hello() {
+    return { trip: this._token };
+  }
+
+  async _hand() {
+    if (this._handing) return;
+    this._handing = true;
+    try {
+      while (!this._stopped && this.last !== null && this._head > this.last) {
+        const head = this._head;
+        await this._onMessage();
+        this.last = head;
+      }
+    } catch (error) {
+      this._fail(error);
+    } finally {
+      this._handing = false;
+    }
+  }
+
+  async _fill() {
+    return false;
   }
 }

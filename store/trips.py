@@ -1,10 +1,13 @@
 """What the trip page reads beyond the itinerary itself."""
 
+from collections.abc import Sequence
+from datetime import datetime
+
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from schema.itineraries import STREAM, Itinerary, ItineraryEvent
-from schema.tables import events
+from schema.tables import events, itineraries
 
 _SHOWN = 50
 
@@ -18,3 +21,11 @@ async def events_of(connection: AsyncConnection, itinerary: Itinerary) -> list[I
         .limit(_SHOWN)
     )
     return [ItineraryEvent.model_validate(row) for row in (await connection.execute(query)).mappings()]
+
+
+async def revisions(connection: AsyncConnection, itinerary_ids: Sequence[str], ended_after: datetime) -> dict[str, int]:
+    """How far trips have come, by their ids; without those that are deleted, or had ended by then."""
+    query = select(itineraries.c.id, itineraries.c.revision).where(
+        itineraries.c.id.in_(itinerary_ids), itineraries.c.deleted_at.is_(None), itineraries.c.ends_at >= ended_after
+    )
+    return {row.id: int(row.revision) for row in await connection.execute(query)}

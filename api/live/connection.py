@@ -36,10 +36,10 @@ def packet_of(message: FeedMessage) -> str:
 
 
 class Connection:
-    """Of the client `client_id`; `token_hash` is its right to be here. It takes offers from the moment it is made."""
+    """Of the client `room`; `token_hash` is its right to be here. It takes offers from the moment it is made."""
 
-    def __init__(self, client_id: str, token_hash: bytes, send: SendPacket, end: Callable[[], None]) -> None:
-        self.client_id = client_id
+    def __init__(self, room: str, token_hash: bytes, send: SendPacket, end: Callable[[], None]) -> None:
+        self.room = room
         self.token_hash = token_hash
         self.end = end
         self._send = send
@@ -89,7 +89,7 @@ class Connection:
             ready = self._from_queue()
             if not ready:
                 try:
-                    found = await backlog(self.client_id, self._sent, self._head)
+                    found = await backlog(self.room, self._sent, self._head)
                 except AWAY as error:
                     _log.warning("live_backlog_away", error=type(error).__name__)
                     found = []

@@ -1,14 +1,14 @@
 """All connections of this process: hears what is told, and looks into the books for what nobody told.
 
-The line from Valkey makes it fast; the look every few seconds makes it certain. That one statement finds, for every connection, how
-far its client's messages have come, and whether its token still holds.
+The line from Valkey makes it fast; the look every few seconds makes it certain. A statement finds, for every connection, how
+far its client's messages or its trip have come, and whether its token or its link still holds.
 """
 
 import asyncio
 import itertools
 import random
 from collections import defaultdict
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import aclosing, asynccontextmanager
 from typing import Final
 
@@ -16,6 +16,7 @@ from redis.exceptions import RedisError
 from structlog.stdlib import get_logger
 
 from api.live.connection import Connection, packet_of
+from api.live.trips import AnyConnection, TripConnection, revisions, trip_told_of
 from schema.errors import ServiceUnavailable
 from schema.feed import FeedMessage
 from schema.settings import LiveSettings
@@ -43,8 +44,8 @@ class Hub:
         self._policy = policy
         self._database = database
         self._window = FeedWindow(valkey)
-        self._of_client: defaultdict[str, set[Connection]] = defaultdict(set)
-        self._tasks: dict[Connection, asyncio.Task[None]] = {}
+        self._in_room: defaultdict[str, set[AnyConnection]] = defaultdict(set)
+        self._tasks: dict[AnyConnection, asyncio.Task[None]] = {}
         self._somebody = asyncio.Event()
         self._reading = asyncio.Semaphore(_READS_AT_ONCE)
         self.leaving = False
@@ -65,33 +66,44 @@ class Hub:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
 
-    def register(self, connection: Connection) -> None:
-        """From now on it hears what is told. Raises ServiceUnavailable where there is no room for one more of its client."""
+    def register(self, connection: AnyConnection) -> None:
+        """From now on it hears what is told. Raises ServiceUnavailable where one more of its client, or of its trip, is too many."""
         if self.leaving:
             raise ServiceUnavailable("this process is about to stop; connect again")
         limit = self._policy.max_connections_per_client
-        if len(self._of_client.get(connection.client_id, ())) >= limit:
+        if len(self._in_room.get(connection.room, ())) >= limit:
             raise ServiceUnavailable(f"there are {limit} connections of yours already", code="too_many_connections")
-        self._of_client[connection.client_id].add(connection)
+        self._in_room[connection.room].add(connection)
 
     async def head(self, client_id: str) -> int:
         async with self._database.read() as connection:
             return await feed.head(connection, client_id)
 
+    async def revision(self, itinerary_id: str) -> int | None:
+        """How far the trip has come; None if its link is not good, or not good any more."""
+        return (await revisions(self._database, [itinerary_id])).get(itinerary_id)
+
     def start(self, connection: Connection, sent: int, head: int) -> None:
         """It is told what it has missed, from number `sent` up to `head`, and goes on from there."""
         connection.check(head)
-        self._tasks[connection] = asyncio.create_task(connection.run(sent, self._backlog))
+        self._begin(connection, connection.run(sent, self._backlog))
+
+    def start_trip(self, connection: TripConnection, revision: int) -> None:
+        """It is told of this revision, and of those to come."""
+        self._begin(connection, connection.run(revision))
+
+    def _begin(self, connection: AnyConnection, run: Coroutine[None, None, None]) -> None:
+        self._tasks[connection] = asyncio.create_task(run)
         self._somebody.set()
 
-    def remove(self, connection: Connection) -> None:
+    def remove(self, connection: AnyConnection) -> None:
         task = self._tasks.pop(connection, None)
         if task is not None:
             task.cancel()
-        others = self._of_client[connection.client_id]
+        others = self._in_room[connection.room]
         others.discard(connection)
         if not others:
-            del self._of_client[connection.client_id]
+            del self._in_room[connection.room]
 
     async def leave(self, notice_s: float) -> None:
         """Tells everybody to connect again, each at a moment of its own within the notice. Nobody is admitted any more."""
@@ -126,11 +138,15 @@ class Hub:
             await asyncio.sleep(_TRY_AGAIN_S)
 
     def _tell(self, client_id: str, message: FeedMessage) -> None:
-        connections = self._of_client.get(client_id)
-        if connections:
-            packed = packet_of(message)
-            for connection in connections:
+        packed: str | None = None
+        for connection in self._in_room.get(client_id, ()):
+            if isinstance(connection, Connection):
+                packed = packed or packet_of(message)
                 connection.offer(message.sequence, packed)
+        trip = trip_told_of(message)
+        if trip is not None:
+            for connection in self._in_room.get(trip[0], ()):
+                connection.check(trip[1])
 
     async def _look(self) -> None:
         await self._somebody.wait()
@@ -140,17 +156,20 @@ class Hub:
 
     async def _look_once(self, *, say: bool = False) -> None:
         connections = list(self._tasks)
-        hashes = list({connection.token_hash for connection in connections})
-        heads: dict[bytes, int] = {}
+        hashes = list({connection.token_hash for connection in connections if isinstance(connection, Connection)})
+        trips = list({connection.room for connection in connections if isinstance(connection, TripConnection)})
+        heads: dict[bytes | str, int] = {}
         try:
             for start in range(0, len(hashes), _LOOKED_UP_AT_ONCE):
                 async with self._database.read() as connection:
                     heads |= await feed.heads(connection, hashes[start : start + _LOOKED_UP_AT_ONCE])
+            for start in range(0, len(trips), _LOOKED_UP_AT_ONCE):
+                heads |= await revisions(self._database, trips[start : start + _LOOKED_UP_AT_ONCE])
         except AWAY as error:
             _log.warning("live_look_failed", error=type(error).__name__)
             return
         for connection in connections:
-            head = heads.get(connection.token_hash)
+            head = heads.get(connection.token_hash if isinstance(connection, Connection) else connection.room)
             if head is None:
                 connection.end()
             else:

@@ -14,6 +14,7 @@ from structlog.stdlib import get_logger
 
 from api.live.connection import Connection, SendPacket
 from api.live.line import Line
+from api.live.trips import AnyConnection, TripConnection, trip_opened_by
 from api.problems import problem
 from api.scope import correlation_id_of, remember_route
 from api.services import Services
@@ -44,11 +45,20 @@ _ROOT: Final = "/"
 """The one Socket.IO namespace there is."""
 
 
+_Token = Annotated[str, Field(min_length=1, max_length=4096)]
+
+
+class TripHello(Message):
+    """What a trip page sends: the token of its link."""
+
+    trip: _Token
+
+
 class Hello(Message):
     """What a client sends when it connects. `last`: the number of the last message it has had; without it, it is told only what
     happens from now on."""
 
-    token: Annotated[str, Field(min_length=1, max_length=4096)]
+    token: _Token
     last: Annotated[int, Field(ge=0, le=MAX_SEQUENCE, strict=True)] | None = None
 
 
@@ -87,7 +97,7 @@ class LiveServer:
         self._engine = cast(_Engine, self._server.eio)
         self._protocol = socketio.ASGIApp(self._server, socketio_path=_ROOT)
         self._open = 0
-        self._connections: dict[str, tuple[Services, Connection]] = {}
+        self._connections: dict[str, tuple[Services, AnyConnection]] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "websocket":
@@ -126,15 +136,17 @@ class LiveServer:
             _log.exception("live_connect_failed")
             raise _refusing(line, "internal_error", REFUSALS["internal_error"].title) from None
         self._connections[sid] = (services, connection)
-        _log.info("live_connected", client_id=connection.client_id, connections=services.live.connections)
+        _log.info("live_connected", room=connection.room, connections=services.live.connections)
 
-    async def _welcome(self, services: Services, sid: str, line: Line, auth: object) -> Connection:
+    async def _welcome(self, services: Services, sid: str, line: Line, auth: object) -> AnyConnection:
         try:
-            hello = Hello.model_validate(auth)
+            hello = TripHello.model_validate(auth) if _of_a_trip(auth) else Hello.model_validate(auth)
         except ValidationError:
             if isinstance(auth, dict) and auth.get("token"):
                 raise InvalidRequest("send {token, last}, the last number as an integer", field="last") from None
-            raise Unauthenticated("send {token} when you connect") from None
+            raise Unauthenticated("send {token} when you connect, or {trip} with the token of a trip's link") from None
+        if isinstance(hello, TripHello):
+            return await self._welcome_page(services, sid, line, hello)
         client = await _authenticated(services, hello.token)
         connection = Connection(client.client_id, token_hash(hello.token), self._sender(sid), line.end)
         # Before the head is read, so that what is told in between is not missed.
@@ -147,6 +159,20 @@ class LiveServer:
             services.live.remove(connection)
             raise
         services.live.start(connection, head if hello.last is None else hello.last, head)
+        return connection
+
+    async def _welcome_page(self, services: Services, sid: str, line: Line, hello: TripHello) -> TripConnection:
+        itinerary_id = trip_opened_by(services.settings, hello.trip)
+        connection = TripConnection(itinerary_id, self._sender(sid), line.end)
+        services.live.register(connection)
+        try:
+            revision = await services.live.revision(itinerary_id)
+            if revision is None:
+                raise Unauthenticated("there is no such trip, or its link has expired")
+        except BaseException:
+            services.live.remove(connection)
+            raise
+        services.live.start_trip(connection, revision)
         return connection
 
     def _sender(self, sid: str) -> SendPacket:
@@ -168,7 +194,11 @@ class LiveServer:
     async def _disconnect(self, sid: str, reason: str) -> None:
         services, connection = self._connections.pop(sid)
         services.live.remove(connection)
-        _log.info("live_disconnected", client_id=connection.client_id, reason=reason)
+        _log.info("live_disconnected", room=connection.room, reason=reason)
+
+
+def _of_a_trip(auth: object) -> bool:
+    return isinstance(auth, dict) and "trip" in auth
 
 
 async def _authenticated(services: Services, token: str) -> ApiClient:

@@ -1,10 +1,12 @@
-// Keeps the trip page true while it is open: asks for the state, shows what changed, and says how old it is when it cannot.
+// Keeps the trip page true while it is open: hears that the trip has changed, asks for the state, shows what is new, and says how old it
+// is when it cannot. While nothing can be heard it asks by itself, every few seconds; while it can, rarely: not all that is shown is told of.
 // The page works without this file; everything here only saves a reload.
 
 const MOST_MS = 60_000;
 const page = document.getElementById("trip");
 const words = JSON.parse(page.dataset.words);
 const pollMs = Number(page.dataset.pollMs);
+const livePollMs = Number(page.dataset.livePollMs);
 const freshness = document.getElementById("freshness");
 const answer = document.getElementById("answer");
 
@@ -15,6 +17,7 @@ let failures = 0;
 let saidAway = false;
 let timer;
 let asking = null;
+let feed = null;
 
 const say = (key, values = {}) => words[key].replace(/\{(\w+)\}/g, (_, name) => values[name]);
 
@@ -105,10 +108,17 @@ async function ask() {
   return asking;
 }
 
+// What is under way may have looked before the change.
+async function askAfresh() {
+  if (asking) await asking;
+  await ask();
+}
+
 function plan() {
   clearTimeout(timer);
   if (document.hidden) return;
-  const wait = Math.min(MOST_MS, pollMs * 2 ** Math.min(failures, 10));
+  const live = feed?.state === "live" && failures === 0;
+  const wait = live ? livePollMs : Math.min(MOST_MS, pollMs * 2 ** Math.min(failures, 10));
   timer = setTimeout(ask, wait * (0.8 + 0.4 * Math.random()));
 }
 
@@ -123,8 +133,7 @@ async function send(form, button) {
       signal: AbortSignal.timeout(30_000),
     });
     tell((await got.json()).message);
-    await ask();
-    await ask();
+    await askAfresh();
   } catch {
     tell(say("not_sent"));
   } finally {
@@ -143,8 +152,34 @@ document.addEventListener("submit", (event) => {
   const button = event.target.querySelector("button");
   if (button.getAttribute("aria-disabled") !== "true") send(event.target, button);
 });
-addEventListener("online", ask);
+addEventListener("online", () => {
+  feed?.hurry();
+  ask();
+});
 addEventListener("offline", away);
-document.addEventListener("visibilitychange", () => (document.hidden ? clearTimeout(timer) : ask()));
+document.addEventListener("visibilitychange", () => {
+  if (document.hidden) {
+    clearTimeout(timer);
+    feed?.stop();
+  } else {
+    feed?.start();
+    ask();
+  }
+});
 setInterval(() => saidAway && away(), 5_000);
 plan();
+
+function listen({ TripFeed }) {
+  feed = new TripFeed({
+    url: location.origin,
+    trip: new URL(page.dataset.state, location.href).searchParams.get("token"),
+    onChange: askAfresh,
+    // Whatever was missed until then is asked for now.
+    onState: (state) => (state === "live" ? askAfresh() : plan()),
+    // Refused for good: the state's own answer says why, if the link is not good any more.
+    onError: askAfresh,
+  });
+  if (!document.hidden) feed.start();
+}
+
+import(page.dataset.feed).then(listen, () => {});

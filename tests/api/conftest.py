@@ -17,6 +17,7 @@ from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
 from api.app import create_app
 from schema.bookings import TASK_QUEUE
+from schema.disruptions import DISRUPTION_WORKFLOW, Disruption, disruption_workflow_id_for
 from schema.offers import FoundOffer, Kind, Offer
 from schema.settings import Settings
 from store import clients, offers
@@ -30,6 +31,7 @@ from tests.api.stub_workflows import (
     StubReconciliationWorkflow,
     StubSweepWorkflow,
 )
+from tests.api.trip_pages import a_trip, disrupt
 
 SCOPES = [
     *("bookings:read", "bookings:write", "searches:write", "payments:read"),
@@ -210,3 +212,23 @@ def book(database: Database) -> Booking:
         return answer.json()
 
     return make
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def itinerary_id(caller: Caller, database: Database) -> str:
+    """A trip with a page."""
+    return await a_trip(database, caller.client_id)
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def disruption(database: Database, itinerary_id: str, temporal: Client) -> AsyncIterator[Disruption]:
+    """Of that trip: alternatives are offered, and its workflow waits."""
+    made = await disrupt(database, itinerary_id)
+    handle = await temporal.start_workflow(
+        DISRUPTION_WORKFLOW,
+        made.disruption_id,
+        id=disruption_workflow_id_for(made.disruption_id),
+        task_queue=TASK_QUEUE,
+    )
+    yield made
+    await handle.signal("end")

@@ -1,17 +1,23 @@
 """The trip page in a real browser: live, through a lost network, with and without script, on a phone, and to a screen reader."""
 
 import re
+from contextlib import AsyncExitStack
+from types import SimpleNamespace
 
 import pytest
 import pytest_asyncio
 from playwright.async_api import expect
 
 from api.app import create_app
-from schema.bookings import TASK_QUEUE
-from schema.disruptions import DISRUPTION_WORKFLOW, disruption_workflow_id_for
+from schema.disruptions import disruption_workflow_id_for
+from schema.settings import LiveSettings
+from store.valkey import Valkey
 from tests.api.browsing import browser_started
 from tests.api.live import served
-from tests.api.trip_pages import a_trip, address, disrupt, news, settle, tell
+from tests.api.trip_pages import address, news, settle, tell
+from tests.api.waiting import until
+from tests.live.proxy import proxying
+from workers.relay import relaying
 
 pytestmark = pytest.mark.timeout(240)
 PHONE = {"width": 360, "height": 740}
@@ -26,27 +32,28 @@ async def browser():
 
 @pytest_asyncio.fixture(loop_scope="session")
 async def site(settings, vendors, monkeypatch):
+    """It lets no WebSocket through: what is seen was asked for."""
     monkeypatch.setattr("api.trip_page.POLL_MS", 200)
-    async with served(create_app(settings, vendors)) as port:
+    app = create_app(settings, vendors)
+    async with served(app) as port:
+        app.state.services.live.leaving = True
         yield f"http://127.0.0.1:{port}"
 
 
 @pytest_asyncio.fixture(loop_scope="session")
-async def itinerary_id(caller, database):
-    return await a_trip(database, caller.client_id)
-
-
-@pytest_asyncio.fixture(loop_scope="session")
-async def disruption(database, itinerary_id, temporal):
-    made = await disrupt(database, itinerary_id)
-    handle = await temporal.start_workflow(
-        DISRUPTION_WORKFLOW,
-        made.disruption_id,
-        id=disruption_workflow_id_for(made.disruption_id),
-        task_queue=TASK_QUEUE,
-    )
-    yield made
-    await handle.signal("end")
+async def told_site(site, settings, database, vendors, monkeypatch):
+    """Two API processes behind a proxy that knows the first, and a relay. Nothing is asked for: what is seen was told."""
+    monkeypatch.setattr("api.trip_page.POLL_MS", 3_600_000)
+    monkeypatch.setattr("api.trip_page.LIVE_POLL_MS", 3_600_000)
+    live = LiveSettings(look_every_s=600, drain_notice_s=0)
+    applications = [create_app(settings.model_copy(update={"live": live}), vendors) for _ in range(2)]
+    valkey = Valkey(str(settings.valkey_url))
+    async with AsyncExitStack() as opened:
+        await opened.enter_async_context(relaying(settings, database, valkey))
+        ports = [await opened.enter_async_context(served(app)) for app in applications]
+        proxy = await opened.enter_async_context(proxying(ports[0]))
+        yield SimpleNamespace(proxy=proxy, ports=ports, live=[app.state.services.live for app in applications])
+    await valkey.aclose()
 
 
 @pytest_asyncio.fixture(loop_scope="session")
@@ -54,31 +61,52 @@ async def opened(browser, site, settings, itinerary_id):
     """Opens the page; fails when the browser had anything to complain about, such as a breach of the page's own policy."""
     contexts, complaints = [], []
 
-    async def go(**options):
+    async def go(at=site, **options):
         context = await browser.new_context(**{"viewport": PHONE, **options})
         contexts.append(context)
         page = await context.new_page()
         page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
         page.on("pageerror", lambda error: complaints.append(str(error)))
-        await page.goto(site + address(settings, itinerary_id))
+        await page.goto(at + address(settings, itinerary_id))
         return page
 
     yield go
     for context in contexts:
         await context.close()
-    # Requests that fail are what the tests of a lost network are about.
-    assert [text for text in complaints if "ERR_" not in text and "status of 409" not in text] == []
+    # Requests and connections that fail are what the tests of a lost network are about.
+    expected = re.compile("ERR_|status of 409|^WebSocket connection to ")
+    assert [text for text in complaints if not expected.search(text)] == []
 
 
-async def test_a_change_appears_by_itself_and_is_announced(opened, database, itinerary_id):
-    page = await opened()
+async def test_what_is_told_appears_at_once_and_is_announced_through_cuts(opened, told_site, database, itinerary_id):
+    page = await opened(at=told_site.proxy.url)
     await expect(page.get_by_role("heading", level=1)).to_have_text("Trip to Lisbon")
+    await until(lambda: told_site.live[0].connections == 1, within_s=30)
     status = await news(database, itinerary_id, minutes=75, gate="C7")
     await tell(database, itinerary_id, status, "delayed")
     await expect(page.locator("#parts")).to_contain_text("Delayed by 1 h 15 min", timeout=SOON_MS)
     await expect(page.locator("#parts")).to_contain_text("Gate C7")
     await expect(page.locator("#news")).to_contain_text("is delayed by 1 h 15 min")
     assert await page.locator("#news").get_attribute("aria-live") == "polite"
+
+    # Its process goes away, and something happens before it is connected to the other one.
+    told_site.proxy.ports = []
+    told_site.proxy.cut(1)
+    await until(lambda: told_site.live[0].connections == 0, within_s=30)
+    await tell(database, itinerary_id, await news(database, itinerary_id, minutes=100), "delayed")
+    told_site.proxy.ports = told_site.ports[1:]
+    await expect(page.locator("#parts")).to_contain_text("Delayed by 1 h 40 min", timeout=SOON_MS)
+    await until(lambda: told_site.live[1].connections == 1, within_s=30)
+
+    await page.context.set_offline(True)
+    told_site.proxy.cut(1)
+    await expect(page.get_by_role("status")).to_contain_text("You are offline", timeout=SOON_MS)
+    await tell(database, itinerary_id, await news(database, itinerary_id, phase="cancelled"), "cancelled")
+    await expect(page.locator("#parts")).not_to_contain_text("Cancelled")
+    await page.context.set_offline(False)
+    await expect(page.locator("#parts")).to_contain_text("Cancelled", timeout=SOON_MS)
+    await expect(page.locator("#news")).to_contain_text("is cancelled")
+    await expect(page.get_by_role("status")).to_contain_text("Back online")
 
 
 async def test_without_a_network_it_says_so_and_catches_up_after(opened, database, itinerary_id):

@@ -9,20 +9,14 @@ import pytest_asyncio
 from sqlalchemy import update
 
 from api.trip_words import WORDS
-from schema.bookings import TASK_QUEUE
-from schema.disruptions import DISRUPTION_WORKFLOW, DisruptionKind, DisruptionState, disruption_workflow_id_for
+from schema.disruptions import DisruptionKind, DisruptionState, disruption_workflow_id_for
 from schema.flights import Change
 from schema.notifications import Preferences
 from schema.tables import itineraries
 from store import preferences
 from tests.api.conftest import speak
-from tests.api.trip_pages import a_trip, address, disrupt, news, settle, tell
+from tests.api.trip_pages import a_trip, address, news, settle, tell
 from tests.house.files import ROOT
-
-
-@pytest_asyncio.fixture(loop_scope="session")
-async def itinerary_id(caller, database):
-    return await a_trip(database, caller.client_id)
 
 
 @pytest_asyncio.fixture(loop_scope="session")
@@ -30,20 +24,6 @@ async def browser(app):
     """Somebody without a token."""
     async with speak(app) as http:
         yield http
-
-
-@pytest_asyncio.fixture(loop_scope="session")
-async def disruption(database, itinerary_id, temporal):
-    """Offered, with its workflow waiting."""
-    made = await disrupt(database, itinerary_id)
-    handle = await temporal.start_workflow(
-        DISRUPTION_WORKFLOW,
-        made.disruption_id,
-        id=disruption_workflow_id_for(made.disruption_id),
-        task_queue=TASK_QUEUE,
-    )
-    yield made
-    await handle.signal("end")
 
 
 def fields_of(page: str) -> dict[str, str]:
@@ -87,9 +67,9 @@ async def test_the_link_shows_the_trip_and_nothing_leaves_it(browser, settings, 
 
 async def test_its_assets_may_be_kept_for_good(browser, settings, itinerary_id):
     page = (await browser.get(address(settings, itinerary_id))).text
-    found = re.findall(r'(?:src|href)="(/trips/assets/[^"]+)"', page)
+    found = re.findall(r'(?:src|href|data-feed)="(/trips/assets/[^"]+)"', page)
     assert [re.sub(r"\.[0-9a-f]{16}\.", ".", path) for path in found] == [
-        *("/trips/assets/trip.css", "/trips/assets/trip.js")
+        *("/trips/assets/trip.css", "/trips/assets/trip.js", "/trips/assets/travelhub_live.js")
     ]
     for path in found:
         answer = await browser.get(path)

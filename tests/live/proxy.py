@@ -8,10 +8,10 @@ from contextlib import asynccontextmanager
 
 
 class Proxy:
-    """Listens on `url`."""
+    """Listens on `url`; new connections go to one of `ports`."""
 
     def __init__(self, ports: list[int]) -> None:
-        self._ports = ports
+        self.ports = ports
         self._open: set[asyncio.StreamWriter] = set()
         self.opened = 0
         self.url = ""
@@ -35,7 +35,7 @@ class Proxy:
             writer.transport.abort()
 
     async def _join(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        for port in random.sample(self._ports, len(self._ports)):
+        for port in random.sample(self.ports, len(self.ports)):
             with contextlib.suppress(OSError):
                 target_reader, target = await asyncio.open_connection("127.0.0.1", port)
                 break

@@ -1,0 +1,1 @@
+../../clients/travelhub_live.js
