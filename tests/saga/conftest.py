@@ -14,6 +14,7 @@ import pytest_asyncio
 
 from tests.saga.driver import Ended, run_case
 from tests.saga.harness import FAST, House, running_house
+from tests.saga.replaying import not_replayed
 from tests.saga.table import CUTS, HTTP_FAULTS, Case
 from tests.saga.vendors import CutVendors
 from workers.audit import AuditReport, check, gather
@@ -40,6 +41,8 @@ class Sweep:
     fired: dict[str, set[str]] = field(default_factory=dict)
     """By correlation id."""
     report: AuditReport | None = None
+    not_replayed: dict[str, Exception] = field(default_factory=dict)
+    """By workflow id."""
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
@@ -79,6 +82,7 @@ async def sweep(
         ended.trip.correlation_id: faults_that_fired(ended, rules, vendors) for ended in result.ended.values()
     }
     await house.sandbox.delete("/_sandbox/faults")
+    result.not_replayed = await not_replayed(handle for ended in result.ended.values() for handle in ended.handles)
     yield result
 
 

@@ -23,8 +23,8 @@ from schema.bookings import Accepted, CancelRequest
 from schema.states import BookingState
 from tests.saga.driver import Ended
 from tests.saga.harness import FAST, House
+from tests.saga.replaying import replay
 from tests.saga.table import CAR_ROUTE, Case
-from tests.saga.test_sweep import replay
 from workers.audit import check, gather
 from workers.interceptors import ObservedActivities
 

@@ -20,8 +20,8 @@ from store import payments
 from tests.saga.driver import Ended
 from tests.saga.harness import FAST, House, Trip
 from tests.saga.mortal import Died, Mortal, MortalClient, MortalDatabase
+from tests.saga.replaying import replay
 from tests.saga.table import Case
-from tests.saga.test_sweep import replay
 from tests.saga.test_webhook_orders import METHODS, signed, webhook_body
 from tests.saga.waiting import eventually
 from workers.audit import check, gather

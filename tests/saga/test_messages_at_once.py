@@ -14,8 +14,8 @@ from schema.states import BookingState, PaymentState
 from store import payments
 from tests.saga.driver import Ended
 from tests.saga.harness import FAST, House, Trip
+from tests.saga.replaying import replay
 from tests.saga.table import Case
-from tests.saga.test_sweep import replay
 from tests.saga.waiting import eventually
 from workers.audit import check, gather
 

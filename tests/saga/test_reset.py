@@ -17,8 +17,8 @@ from temporalio.exceptions import ApplicationError
 from schema.states import BookingState
 from tests.saga.driver import SCENARIOS, Ended, People
 from tests.saga.harness import FAST, House
+from tests.saga.replaying import replay
 from tests.saga.table import TRIPS, Case
-from tests.saga.test_sweep import replay
 from workers.audit import check, gather
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(300)]
