@@ -16,7 +16,7 @@ endif
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo up down test lint types imports check bench bench-monitors bench-search bench-feed bench-reconciliation audit lock clean moved
+.PHONY: help demo up down test lint types imports check bench bench-monitors bench-search bench-feed bench-reconciliation week audit lock clean moved
 
 help: ## list these targets
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-20s %s\n", $$1, $$2 }' Makefile
@@ -61,6 +61,9 @@ bench-feed: $(STAMP) ## measure the live feed with 2,000 connected clients on on
 
 bench-reconciliation: $(STAMP) ## measure the reconciliation of 100,000 payments, and that it finds what is wrong
 	@$(BIN)/python -m bench.reconciliation $(ARGS) || { echo 'The benchmark failed: see above.'; exit 1; }
+
+week: $(STAMP) ## live through a week of 200 flights with workers killed, and check who was told of what
+	@$(BIN)/python -m tests.week $(ARGS) || { echo 'The week was not as it must be: see above.'; exit 1; }
 
 audit: $(STAMP) ## check our books against the vendors' books on a running stack
 	@$(BIN)/travelhub audit $(ARGS)

@@ -17,6 +17,7 @@ _BEFORE_ALL_NEWS: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _TIMES: Final = ("scheduled", "estimated", "actual")
 _PLACES: Final = ("airport", "terminal", "gate")
 _LEFT: Final = frozenset[Phase]({"departed", "arrived", "diverted"})
+_OF_TIMES: Final = frozenset[Change]({"delayed", "on_time_again"})
 _SEEN_BETWEEN: Final[tuple[Change, ...]] = ("schedule_changed", "gate_changed", "terminal_changed")
 """Changes that are only seen from one news to the next; the others are shown by any two statuses."""
 
@@ -83,14 +84,19 @@ def changes_between(told: FlightStatus, before: FlightStatus, now: FlightStatus,
     """What travellers must know of `now`, who were told `told`; `before` is what was known last, which may have moved since.
 
     Delays are measured against what was told, so that a drift in small steps is told as well; places against what was known, so that
-    the first gate is no change.
+    the first gate is no change. One source calls a new schedule what another calls a delay: who was told of the one is not told of the
+    other while the times to expect are the same.
     """
-    changes = _by_themselves(told, now, policy)
+    changes: list[Change] = _by_themselves(told, now, policy)
     if now.phase in ("cancelled", "arrived"):
         return changes
     least = timedelta(minutes=policy.schedule_change_minutes)
-    if _apart(told.departure, now.departure) >= least or _apart(told.arrival, now.arrival) >= least:
+    ends = ((told.departure, now.departure), (told.arrival, now.arrival))
+    moved = [(one, other) for one, other in ends if _apart(one.scheduled, other.scheduled) >= least]
+    if any(_apart(one.expected(), other.expected()) >= least for one, other in moved):
         changes.append("schedule_changed")
+    elif moved:
+        changes = [change for change in changes if change not in _OF_TIMES]
     if now.phase not in _LEFT and _differs(before.departure.gate, now.departure.gate):
         changes.append("gate_changed")
     terminal = now.phase not in _LEFT and _differs(before.departure.terminal, now.departure.terminal)
@@ -180,10 +186,8 @@ def _delay_minutes(phase: Phase, departure: FlightPoint, arrival: FlightPoint) -
     return max(0, int((expected - point.scheduled).total_seconds() // 60))
 
 
-def _apart(one: FlightPoint, other: FlightPoint) -> timedelta:
-    if one.scheduled is None or other.scheduled is None:
-        return timedelta(0)
-    return abs(one.scheduled - other.scheduled)
+def _apart(one: datetime | None, other: datetime | None) -> timedelta:
+    return timedelta(0) if one is None or other is None else abs(one - other)
 
 
 def _differs(before: str | None, now: str | None) -> bool:

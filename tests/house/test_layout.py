@@ -124,7 +124,7 @@ def test_make_lists_its_targets():
     targets = set(re.findall(r"^  make ([a-z-]+) ", shown, re.M))
     assert targets == {
         *("help", "demo", "up", "down", "test", "lint", "types", "imports", "check", "bench"),
-        *("bench-monitors", "bench-search", "bench-feed", "bench-reconciliation", "audit", "lock", "clean"),
+        *("bench-monitors", "bench-search", "bench-feed", "bench-reconciliation", "week", "audit", "lock", "clean"),
     }
 
 

@@ -1,7 +1,7 @@
 """Books trips on real servers with compressed clocks, and reads the vendors' own books afterwards."""
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -157,12 +157,40 @@ class House:
             if like is not None:
                 wanted = equal_offers(wanted, await self.vendors.supplier(like).search(request, correlation_id), dearer)
             chosen.append(wanted[0])
-        booking_id = booking_id_for(self.client_id, correlation_id)
+        return await self.keep(
+            chosen,
+            request,
+            correlation_id,
+            optional=optional,
+            tolerance_percent=tolerance_percent,
+            policy=policy,
+            payment_method=payment_method,
+            payment_provider=payment_provider,
+            backup_payment_provider=backup[0] if backup else None,
+            backup_payment_method=backup[1] if backup else None,
+            substitution=substitution,
+        )
+
+    async def keep(
+        self,
+        chosen: list[FoundOffer],
+        request: SearchRequest,
+        correlation_id: str,
+        *,
+        client_id: str | None = None,
+        optional: tuple[str, ...] = (),
+        tolerance_percent: int = 0,
+        policy: SagaPolicy | None = None,
+        **paid: Any,
+    ) -> Trip:
+        """Stores a booking of these offers, as the API does. `paid`: more of `NewBooking`."""
+        client_id = client_id or self.client_id
+        booking_id = booking_id_for(client_id, correlation_id)
         price = total((option.offer.price for option in chosen), "EUR")
         limit = Money(amount_minor=price.amount_minor * (100 + tolerance_percent) // 100, currency="EUR")
         new = NewBooking(
             booking_id=booking_id,
-            client_id=self.client_id,
+            client_id=client_id,
             idempotency_key=correlation_id,
             fingerprint=b"test",
             correlation_id=correlation_id,
@@ -179,17 +207,13 @@ class House:
                 for number, option in enumerate(chosen, 1)
             ],
             travellers=[traveller()],
-            payment_method=payment_method,
-            payment_provider=payment_provider,
-            backup_payment_provider=backup[0] if backup else None,
-            backup_payment_method=backup[1] if backup else None,
             total=price,
             consent_limit=limit,
-            substitution=substitution,
+            **{"payment_method": "pm_card_visa", "payment_provider": "stripe", **paid},
         )
         async with self.database.transaction() as connection:
             for entry in chosen:
-                await offers.save(connection, self.client_id, [entry])
+                await offers.save(connection, client_id, [entry])
             assert await bookings.create(connection, new)
             stored = await bookings.get(connection, booking_id)
         assert stored is not None
@@ -222,8 +246,11 @@ def equal_offers(mine: list[FoundOffer], theirs: list[FoundOffer], dearer: bool)
 
 
 @asynccontextmanager
-async def running_house(data: Path, workers: int = 0) -> AsyncGenerator[House]:
-    """Real PostgreSQL, Valkey, Temporal and the sandbox; workers as processes of their own, or by default from the tests."""
+async def running_house(
+    data: Path, workers: int = 0, *, api: bool = False, more: Mapping[str, str] | None = None
+) -> AsyncGenerator[House]:
+    """Real PostgreSQL, Valkey, Temporal and the sandbox; workers as processes of their own, or by default from the tests. `more`
+    variables for all processes."""
     waits = {
         f"TRAVELHUB_SAGA__{name.upper()}": str(value) for name, value in FAST.model_dump(exclude_unset=True).items()
     }
@@ -233,8 +260,9 @@ async def running_house(data: Path, workers: int = 0) -> AsyncGenerator[House]:
         "TRAVELHUB_VENDOR_TIMEOUT_S": "5",
         "TRAVELHUB_OUTBOUND__CIRCUIT_MIN_CALLS": "1000000",  # here vendors fail more often than any circuit would bear
         "TRAVELHUB_WORKER_STICKY_TIMEOUT_S": "1",
+        **(more or {}),
     }
-    async with running_stack(data, workers=workers, api=False, environment=environment) as stack:
+    async with running_stack(data, workers=workers, api=api, environment=environment) as stack:
         settings = stack.settings()
         database = Database(str(settings.database_url), 20)
         valkey = Valkey(str(settings.valkey_url))

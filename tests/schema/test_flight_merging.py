@@ -111,6 +111,13 @@ NOTHING_YET = after()
         (after(news(0, delay_min=31)), after(news(1, delay_min=0)), ["on_time_again"]),
         (NOTHING_YET, after(news(0, moved_min=14)), []),
         (NOTHING_YET, after(news(0, moved_min=-15)), ["schedule_changed"]),
+        # What a supplier pushes as a new schedule, and the airline calls a delay; and the other way round.
+        (after(news(0, moved_min=50)), after(news(0, moved_min=50), news(1, moved_min=0, delay_min=50)), []),
+        (after(news(0, moved_min=50)), after(news(0, moved_min=50), news(1, moved_min=0, delay_min=64)), []),
+        (after(news(0, moved_min=50)), after(news(1, moved_min=0, delay_min=65)), ["delayed", "schedule_changed"]),
+        (after(news(0, moved_min=50)), after(news(1, moved_min=0)), ["schedule_changed"]),
+        (after(news(0, delay_min=50)), after(news(0, delay_min=50), news(1, moved_min=50)), []),
+        (after(news(0, delay_min=50)), after(news(1, moved_min=50, gate="C3")), []),
         (NOTHING_YET, after(news(0, gate="B12", terminal="5")), []),
         (after(news(0, gate="B12")), after(news(1, gate="C3")), ["gate_changed"]),
         (after(news(0, terminal="5")), after(news(1, terminal="1")), ["terminal_changed"]),
