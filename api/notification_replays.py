@@ -9,12 +9,7 @@ from temporalio.service import RPCError
 from api.services import Services
 from schema.bookings import TASK_QUEUE
 from schema.errors import ServiceUnavailable
-from schema.notifications import (
-    NOTIFICATION_WORKFLOW,
-    NotificationInput,
-    Replay,
-    notification_workflow_id_for,
-)
+from schema.notifications import NOTIFICATION_WORKFLOW, Replay, notification_workflow_id_for
 from store import notifications
 
 _START_S: Final = 5
@@ -27,12 +22,7 @@ async def tell_again(services: Services, notification_id: str) -> None:
         row = await notifications.revive(connection, notification_id)
     if row is None or not row.planned().open:
         return
-    known = {"subject", "kind", "revision", "client_id", "booking_id"} | {
-        *("itinerary_id", "disruption_id", "correlation_id")
-    }
-    wanted = NotificationInput.model_validate(
-        {**row.model_dump(include=known), "ladder": services.settings.notification}
-    )
+    wanted = row.wanted(services.settings.notification)
     try:
         async with asyncio.timeout(_START_S):
             await services.temporal.start_workflow(

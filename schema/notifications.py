@@ -134,6 +134,9 @@ def flight_of_disruption(disruption_id: str | None) -> str | None:
     return None if disruption_id is None else disruption_id.rpartition("-")[0]
 
 
+_A_STEP_S: Final = 600
+
+
 class RetryLadder(Message):
     """C-3b: after 1 min, 5 min, 30 min, 2 h, then every 2 h until 24 h, then a dead letter."""
 
@@ -146,6 +149,11 @@ class RetryLadder(Message):
     """After a lost answer, before the vendor is asked what became of it: by then the call has landed, or never will."""
     find_budget_s: float = 900
     """For so long a vendor that is away is asked."""
+
+    @property
+    def silent_for_at_most_s(self) -> float:
+        """No step of a notification under way takes longer, quiet hours and what a vendor asks for aside."""
+        return max(*self.delays_s, self.receipt_wait_s + self.find_after_s + self.find_budget_s) + _A_STEP_S
 
     def pause_s(self, pauses: int, retry_after_s: float | None) -> float:
         """After so many pauses; never less than the vendor asks for."""

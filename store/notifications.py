@@ -18,9 +18,11 @@ from schema.notifications import (
     Channel,
     Language,
     Notification,
+    NotificationInput,
     NotificationKind,
     NotificationState,
     PlannedRow,
+    RetryLadder,
     flight_of_disruption,
 )
 from schema.tables import notifications
@@ -48,6 +50,9 @@ _NEWER = (
     .where(notifications.c.subject == bindparam("of_subject"), notifications.c.revision > bindparam("than_revision"))
     .distinct()
 )
+
+
+_OF_INPUT: Final = set(NotificationInput.model_fields) - {"ladder", "step_timeout_s"}
 
 
 class NewRow(Message):
@@ -93,6 +98,11 @@ class StoredRow(Notification):
     first_tried_at: datetime | None
     attempts: list[Try]
 
+    def wanted(self, ladder: RetryLadder) -> NotificationInput:
+        """What its workflow is started with."""
+        known = self.model_dump(include=_OF_INPUT)
+        return NotificationInput.model_validate({**known, "ladder": ladder})
+
     def planned(self) -> PlannedRow:
         return PlannedRow(
             notification_id=self.notification_id,
@@ -122,6 +132,17 @@ async def planned(connection: AsyncConnection, subject: str, kind: NotificationK
         notifications.c.subject == subject, notifications.c.kind == kind, notifications.c.revision == revision
     )
     rows = (await connection.execute(query.order_by(notifications.c.channel, notifications.c.recipient))).mappings()
+    return [_stored(row) for row in rows]
+
+
+async def silent(connection: AsyncConnection, since: datetime, after: str, limit: int) -> list[StoredRow]:
+    """Those after this one, in the order of their ids, that are not over and of which nothing was heard since, nor was to be."""
+    query = select(notifications).where(
+        notifications.c.state.in_(("planned", "sending")),
+        notifications.c.id > after,
+        func.greatest(notifications.c.updated_at, notifications.c.not_before) < since,
+    )
+    rows = (await connection.execute(query.order_by(notifications.c.id).limit(limit))).mappings()
     return [_stored(row) for row in rows]
 
 

@@ -40,6 +40,7 @@ from schema.settings import Settings
 from store import bookings, disruptions, events, itineraries
 from store.database import AWAY, Database
 from store.events import BOOKING_STREAM, DueEvent
+from workers.silent_notices import SilentNotices
 
 _log = get_logger(__name__)
 _BATCH: Final = 50
@@ -250,11 +251,15 @@ class _FlightChanged(Message):
 
 @asynccontextmanager
 async def following_up(settings: Settings, database: Database, client: Client) -> AsyncIterator[None]:
-    """Follow-ups are done beside the block, and cancelled at its end: what was under way then is due again."""
-    running = asyncio.create_task(FollowUps(settings, database, client).run())
+    """Follow-ups are done beside the block, and cancelled at its end: what was under way then is due again. Beside them, notifications
+    that have lost their workflow get it again."""
+    working = (FollowUps(settings, database, client), SilentNotices(settings, database, client))
+    running = [asyncio.create_task(one.run()) for one in working]
     try:
         yield
     finally:
-        running.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await running
+        for task in running:
+            task.cancel()
+        for task in running:
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
