@@ -217,6 +217,10 @@ class DisruptionWorkflow:
         self._news += 1
 
     async def _wished(self, wish: ChooseAlternative | KeepFlight) -> DisruptionChoice:
+        if self._state == "open" and workflow.patched("a wish waits for the offer"):
+            # The offer is in the books, and shown, before this run hears of it; much earlier, if a worker dies in between. Interleaves
+            # with the run's task, which leaves this state in any case.
+            await workflow.wait_condition(lambda: self._state != "open")
         if self._state != "offered" or self._wish is not None or self._superseded:
             raise ApplicationError("there is nothing to choose now", type="no_choice", non_retryable=True)
         self._wish = wish

@@ -116,6 +116,19 @@ async def test_who_keeps_the_flight_keeps_it(at_work: House):
         await choose(house, offered, 1)
 
 
+async def test_who_chooses_while_the_offer_is_on_its_way_is_heard(at_work: House):
+    """A worker may die after it has written the offer down, and before the run hears of it: the traveller sees it by then."""
+    house = at_work
+    trip, itinerary = await confirmed(house, kinds=("flight",))
+    slow = {"vendor": "duffel", "path": "/air/offer_requests", "action": "delay", "delay_s": 2}
+    await house.fault(**slow, contains=trip.correlation_id)
+    await airline_says(house, flights_of(itinerary)[0], cancelled=True)
+    still_open = await in_state(house, itinerary, "open")
+    kept = await workflow_of(house, still_open).execute_update("keep", KeepFlight(), result_type=DisruptionChoice)
+    assert kept.state == "kept"
+    await house.sandbox.delete("/_sandbox/faults")
+
+
 async def test_a_newer_change_takes_the_place_of_the_older_ones_offer(at_work: House):
     house = at_work
     _, itinerary = await confirmed(house, kinds=("flight",))
