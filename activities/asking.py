@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 from activities.judging import judge_payment, judge_reservation
 from gateways.ports import ListedPayment, ListsPayments, ListsReservations, LookUp, Vendors
@@ -20,8 +21,18 @@ class Question:
 
     booking_id: str
     vendor: str
+    changed_at: datetime
+    """When our own books last changed."""
     item_no: int = 0
     payment: OurPayment | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class NoAnswer:
+    """Why. `passing`: the same question may well be answered later."""
+
+    why: str
+    passing: bool = False
 
 
 def shows_list(vendor_of: Callable[[str], object], code: str, port: type[object]) -> bool:
@@ -43,23 +54,23 @@ class Asking:
             for payment in booking.payments:
                 provider, reference = payment.provider, payment.provider_reference
                 if provider and reference and not shows_list(self._vendors.payments, provider, ListsPayments):
-                    yield Question(booking.booking_id, provider, payment=payment)
+                    yield Question(booking.booking_id, provider, booking.updated_at, payment=payment)
             for item_no, vendor in booking.called_items.items():
                 if not shows_list(self._vendors.supplier, vendor, ListsReservations):
-                    yield Question(booking.booking_id, vendor, item_no)
+                    yield Question(booking.booking_id, vendor, booking.updated_at, item_no)
 
-    async def ask(self, question: Question) -> Finding | str | None:
+    async def ask(self, question: Question) -> Finding | NoAnswer | None:
         """A finding, why there is no answer, or nothing."""
         try:
             if question.payment is not None:
                 return await self._payment(question.vendor, question.payment)
             return await self._item(question)
         except NotImplementedError:
-            return f"{question.vendor} cannot be asked by our reference"
+            return NoAnswer(f"{question.vendor} cannot be asked by our reference")
         except TravelHubError as error:
-            return f"{question.vendor}: {error.problem_code}"
+            return NoAnswer(f"{question.vendor}: {error.problem_code}", passing=error.retryable)
         except KeyError:
-            return f"{question.vendor} is not configured"
+            return NoAnswer(f"{question.vendor} is not configured")
 
     async def _payment(self, vendor: str, ours: OurPayment) -> Finding | None:
         assert ours.provider_reference is not None, "only asked once the provider has named it"

@@ -9,7 +9,7 @@ from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
 from activities.asking import shows_list
 from activities.failures import told_to_temporal
 from activities.vendor_pages import Pages
-from gateways.ports import ListsPayments, ListsReservations, Vendors
+from gateways.ports import ListsPayments, ListsRefunds, ListsReservations, Vendors
 from schema.bookings import TASK_QUEUE, SagaPolicy
 from schema.reconciliation import (
     REPAIR_WORKFLOW,
@@ -24,6 +24,7 @@ from schema.reconciliation import (
     RunResult,
     Stream,
     StreamReport,
+    earliest,
     repair_workflow_id_for,
 )
 from store import reconciliation
@@ -80,6 +81,7 @@ class Reconciling:
             report, cursor = StreamReport(stream=reading.stream, since=reading.since), reading.cursor
             counts = {"pages": 0, "records": 0, "foreign": 0, "findings": 0}
             unchecked: dict[str, int] = {}
+            again_from: datetime | None = None
             for _ in range(self._policy.pages_at_once):
                 page = await self._pages.read(reading, cursor, asked=reading.asked + counts["records"])
                 async with self._database.transaction() as connection:
@@ -89,10 +91,12 @@ class Reconciling:
                 counts["foreign"] += page.foreign
                 for why, count in page.unchecked.items():
                     unchecked[why] = unchecked.get(why, 0) + count
+                again_from = earliest(again_from, page.again_from)
                 cursor = page.cursor
                 if cursor is None:
                     break
-            return PagesRead(report=report.model_copy(update={**counts, "unchecked": unchecked}), cursor=cursor)
+            told = {**counts, "unchecked": unchecked, "again_from": again_from}
+            return PagesRead(report=report.model_copy(update=told), cursor=cursor)
 
     @activity.defn
     async def end_run(self, end: EndRun) -> RunResult:
@@ -130,6 +134,8 @@ class Reconciling:
         for code in _PROVIDERS:
             if shows_list(self._vendors.payments, code, ListsPayments):
                 streams += [Stream(books=books, vendor=code) for books in ("payments", "refunds", "disputes")]
+            elif shows_list(self._vendors.payments, code, ListsRefunds):
+                streams.append(Stream(books="refunds", vendor=code))
         for supplier in self._vendors.suppliers():
             if isinstance(supplier, ListsReservations):
                 streams.append(Stream(books="reservations", vendor=supplier.code))

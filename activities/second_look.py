@@ -10,7 +10,16 @@ from activities.admission import item_plan, payment_plan
 from activities.judging import OVER
 from activities.proving import Proving
 from activities.vendor_pages import place_of
-from gateways.ports import CancellationFee, ListedDispute, ListsPayments, LookUp, ProviderPayment, Reservation, Vendors
+from gateways.ports import (
+    CancellationFee,
+    ListedDispute,
+    ListsPayments,
+    ListsRefunds,
+    LookUp,
+    ProviderPayment,
+    Reservation,
+    Vendors,
+)
 from schema.bookings import ItemPlan, OutstandingEffect
 from schema.money import Money
 from schema.reconciliation import CORRELATION_ID, FindingKind, ItemLeft, PaymentLeft, RefundLeft, StrayAuthorisation
@@ -101,7 +110,7 @@ class SecondLook:
         proven, changed = await self._proving.payment(stored, theirs)
         lines = []
         provider = self._vendors.payments(stored.provider)
-        if theirs.refunded.amount_minor and isinstance(provider, ListsPayments):
+        if theirs.refunded.amount_minor and isinstance(provider, ListsRefunds):
             page = await provider.list_refunds(
                 stored.created_at, None, CORRELATION_ID, of_payment=theirs.provider_reference
             )

@@ -7,10 +7,10 @@ from datetime import UTC, datetime
 
 from temporalio.client import Client
 
-from activities.asking import Asking
+from activities.asking import Asking, Question
 from activities.judging import judge_dispute, judge_payment, judge_refund, judge_reservation, judge_settled
 from activities.running import at_work
-from gateways.ports import ListsPayments, ListsReservations, Vendors
+from gateways.ports import ListsPayments, ListsRefunds, ListsReservations, Vendors
 from schema.bookings import workflow_id_for
 from schema.errors import InvariantBroken
 from schema.reconciliation import CORRELATION_ID, Finding, ReadPages, ReconciliationPolicy, repair_workflow_id_for
@@ -31,6 +31,13 @@ class Page:
     foreign: int = 0
     findings: list[Finding] = field(default_factory=list[Finding])
     unchecked: Counter[str] = field(default_factory=Counter[str])
+    again_from: datetime | None = None
+    """The first booking that is to be asked about again, by when it last changed."""
+
+    def not_answered(self, question: Question, why: str, *, again: bool) -> None:
+        self.unchecked[why] += 1
+        if again:
+            self.again_from = min(self.again_from or question.changed_at, question.changed_at)
 
 
 class Pages:
@@ -70,7 +77,10 @@ class Pages:
         return _page(listed.cursor, len(listed.lines), len(listed.lines) - len(ours), judged)
 
     async def _refunds(self, vendor: str, since: datetime, cursor: str | None) -> Page:
-        listed = await self._lists(vendor).list_refunds(since, cursor, CORRELATION_ID)
+        provider = self._vendors.payments(vendor)
+        if not isinstance(provider, ListsRefunds):
+            raise InvariantBroken(f"{vendor} shows no list")
+        listed = await provider.list_refunds(since, cursor, CORRELATION_ID)
         async with self._database.read() as connection:
             references = [line.payment_reference for line in listed.lines]
             known = await reconciled.refunds_of(connection, vendor, references)
@@ -127,14 +137,15 @@ class Pages:
             page.cursor = write_cursor(found[-1].updated_at, found[-1].booking_id)
         for question in self._asking.questions(found):
             if asked + page.records >= self._policy.lookups:
-                page.unchecked[f"{question.vendor}: more than {self._policy.lookups} look-ups in one run"] += 1
+                why = f"{question.vendor}: more than {self._policy.lookups} look-ups in one run"
+                page.not_answered(question, why, again=True)
                 continue
             page.records += 1
             answer = await self._asking.ask(question)
             if isinstance(answer, Finding):
                 page.findings.append(answer)
-            elif isinstance(answer, str):
-                page.unchecked[answer] += 1
+            elif answer is not None:
+                page.not_answered(question, answer.why, again=answer.passing)
         return page
 
     async def _unsettled(self, cursor: str | None) -> Page:

@@ -19,6 +19,8 @@ from gateways.liteapi_documents import (
     fee_of_cancelled,
     fee_told,
     hotels_of,
+    listed_at,
+    listed_of,
     offer_of,
     price_of,
     reservation_of,
@@ -43,13 +45,24 @@ from gateways.liteapi_wire import (
     told,
 )
 from gateways.parts import Parts
-from gateways.ports import CancellationFee, LookUp, PriceCheck, Reservation, ReservationRequest, SupplierState
+from gateways.ports import (
+    CancellationFee,
+    ListedReservation,
+    ListPage,
+    LookUp,
+    PriceCheck,
+    Reservation,
+    ReservationRequest,
+    SupplierState,
+)
 from schema.errors import OutcomeUnclear, VendorContractBroken, VendorUnavailable
 from schema.offers import FoundOffer, Kind, SearchRequest
 from schema.outcomes import Capabilities, Confirmed, Outcome, Rejected, Unknown
 
 LOOKUP_LAG_S = 60.0
 """The contract names no lag; a minute is our own caution."""
+CLOCK_MARGIN = timedelta(minutes=5)
+"""Its clock may be behind ours."""
 MAX_HOTELS = 50
 RATES_PER_HOTEL = 3
 PAYMENT_METHOD = "ACC_CREDIT_CARD"
@@ -59,7 +72,7 @@ NOBODYS_REFERENCE = "travelhub-check"
 
 
 class LiteApiHotels:
-    """The port `Supplier` for hotels."""
+    """The ports `Supplier` for hotels and `ListsReservations`."""
 
     def __init__(
         self, wire: LiteApiWire, *, offer_ttl_s: float, read_timeout_s: float, clock_scale: float = 1.0
@@ -145,6 +158,22 @@ class LiteApiHotels:
         if booking is None:
             booking = await self._booking_by_reference(call, look_up.reference)
         return reservation_of(booking) if booking else None
+
+    async def list_reservations(
+        self, since: datetime, cursor: str | None, correlation_id: str
+    ) -> ListPage[ListedReservation]:
+        """GET /bookings/, which is another call than GET /bookings: all bookings of our key that were made since that day, in one
+        page, for the contract has no other."""
+        call = self._wire.booking_http.booking("list", correlation_id)
+        oldest = since.astimezone(UTC) - CLOCK_MARGIN
+        # In which zone a booking's day is, the contract does not say.
+        query = urlencode({"bookingStartDate": (oldest - timedelta(days=1)).date().isoformat()})
+        answer = await self._wire.read(call, f"/bookings/?{query}")
+        if answer.status not in (OK, NO_CONTENT):
+            raise VendorContractBroken(told(answer, "list"))
+        found = [] if answer.status == NO_CONTENT else answer.fields("bookings").objects_or_none("data") or []
+        listed = [each for each in found if (listed_at(each) or oldest) >= oldest]
+        return ListPage(lines=[listed_of(each) for each in listed], cursor=None)
 
     async def cancellation_fee(self, reservation: Reservation, correlation_id: str) -> CancellationFee:
         """From the booking's cancellation policies."""

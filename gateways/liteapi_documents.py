@@ -14,7 +14,7 @@ import structlog
 from gateways.fields import Fields, kept_text
 from gateways.found import version_of
 from gateways.liteapi_wire import VENDOR
-from gateways.ports import Reservation, SupplierState
+from gateways.ports import ListedReservation, Reservation, SupplierState
 from schema.money import Money
 from schema.offers import FoundOffer, HotelOffer, SearchRequest, Version, plain
 
@@ -126,6 +126,26 @@ def reservation_of(booking: Fields) -> Reservation:
         record_locator=booking.text_or_none("hotelConfirmationCode"),
         supplier_state={"booking_id": booking_id},
     )
+
+
+def listed_of(line: Fields) -> ListedReservation:
+    """A line of the list of all bookings, whose fields have other names than those of a booking."""
+    # The contract's schema says `bookingId`, its example of the same list `booking_Id`.
+    booking_id = line.text_or_none("bookingId") or line.text("booking_Id")
+    reference = line.text_or_none("client_reference") or None
+    reservation = Reservation(
+        provider_reference=booking_id,
+        status=status_of(line),
+        # What is not ours is only counted, and need not be readable.
+        price=line.money_or_none("retail_rate", "currency") if reference else None,
+        supplier_state={"booking_id": booking_id},
+    )
+    return ListedReservation(reference=reference, reservation=reservation)
+
+
+def listed_at(line: Fields) -> datetime | None:
+    """When it was booked."""
+    return line.moment_or_none("created_at")
 
 
 def status_of(booking: Fields) -> Literal["confirmed", "cancelled", "pending"]:

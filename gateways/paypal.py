@@ -30,9 +30,10 @@ from gateways.paypal_documents import (
     payment_of,
     refund_of,
 )
+from gateways.paypal_lists import RefundList
 from gateways.paypal_webhooks import Webhooks
 from gateways.paypal_wire import OK, VENDOR, NotPayable, PayPalWire, Refusal, money_of, rejected, to_paypal
-from gateways.ports import PaymentEvent, PaymentRequest, ProviderPayment, ProviderRefund
+from gateways.ports import ListedRefund, ListPage, PaymentEvent, PaymentRequest, ProviderPayment, ProviderRefund
 from schema.errors import InvariantBroken, OutcomeUnclear, VendorContractBroken
 from schema.outcomes import ActionRequired, Capabilities, Confirmed, Outcome, PaymentOutcome, Rejected, Unknown
 
@@ -55,7 +56,7 @@ Ended = TypeVar("Ended")
 
 
 class PayPalPayments:
-    """The port `PaymentProvider`."""
+    """The ports `PaymentProvider` and `ListsRefunds`."""
 
     def __init__(
         self,
@@ -71,6 +72,7 @@ class PayPalPayments:
         compressed clocks."""
         self._wire = PayPalWire(http, client_id, client_secret)
         self._webhooks = Webhooks(self._wire, webhook_id)
+        self._refund_list = RefundList(self._wire)
         self._return_url = return_url
         self._capabilities = Capabilities(
             idempotent_create=True,
@@ -142,6 +144,14 @@ class PayPalPayments:
         order = await self._order(call, payment_reference)
         mark = mark_of(idempotency_key)
         return next((refund_of(one) for one in order.refunds if one.text_or_none("custom_id") == mark), None)
+
+    async def list_refunds(
+        self, since: datetime, cursor: str | None, correlation_id: str, *, of_payment: str | None = None
+    ) -> ListPage[ListedRefund]:
+        """By the events that PayPal keeps, which are the only list in its contracts; of one payment, by its order."""
+        if of_payment is not None:
+            return await self._refund_list.of_order(of_payment, correlation_id)
+        return await self._refund_list.since(since, cursor, correlation_id)
 
     async def read_webhook(self, headers: Mapping[str, str], body: bytes) -> PaymentEvent:
         """Asks PayPal whether the signature is its own; `custom_id` names the payment. Raises also as a read does."""

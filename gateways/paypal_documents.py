@@ -119,6 +119,11 @@ def mark_of(idempotency_key: str) -> str:
     return idempotency_key.replace(":", ".")
 
 
+def key_of(mark: str | None) -> str | None:
+    """The key that a refund's `custom_id` was made from; None for what is no refund of ours, such as one that people have made."""
+    return mark.replace(".", ":") if mark and "." in mark else None
+
+
 def payment_id_of(mark: str) -> str:
     """The payment a `custom_id` of ours speaks of: that of an order is the payment's id, that of a refund begins with it."""
     return mark.partition(".")[0]

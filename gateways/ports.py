@@ -297,17 +297,22 @@ class ListPage(Message, Generic[Line]):
 
 
 @runtime_checkable
-class ListsPayments(Protocol):
-    """A payment provider that shows what it has, also what we never heard of. Every call reads one page of what was made since
-    then, newest first; `of_payment` is the provider's id of one payment. Raises as a read does."""
-
-    async def list_payments(
-        self, since: datetime, cursor: str | None, correlation_id: str
-    ) -> ListPage[ListedPayment]: ...
+class ListsRefunds(Protocol):
+    """A payment provider that shows every refund, also those made at its own pages. The call reads one page of what was made since
+    then, newest first; `of_payment` is the provider's id of one payment, of which all are shown. Raises as a read does."""
 
     async def list_refunds(
         self, since: datetime, cursor: str | None, correlation_id: str, *, of_payment: str | None = None
     ) -> ListPage[ListedRefund]: ...
+
+
+@runtime_checkable
+class ListsPayments(ListsRefunds, Protocol):
+    """One that shows all that it has, also what we never heard of."""
+
+    async def list_payments(
+        self, since: datetime, cursor: str | None, correlation_id: str
+    ) -> ListPage[ListedPayment]: ...
 
     async def list_disputes(
         self, since: datetime, cursor: str | None, correlation_id: str, *, of_payment: str | None = None

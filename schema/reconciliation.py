@@ -82,8 +82,15 @@ class StreamReport(Message):
     """Suspicions that no earlier run had; a second look confirms them or not."""
     unchecked: dict[str, int] = {}
     """Why records could not be checked, and how many."""
+    again_from: datetime | None = None
+    """From when on the next run asks again, because questions were left for it, or a vendor was away."""
     problem: str | None = None
     """Why it was not read to its end; the next run begins where this one did."""
+
+
+def earliest(one: datetime | None, other: datetime | None) -> datetime | None:
+    """Of two times that may be missing."""
+    return min((each for each in (one, other) if each is not None), default=None)
 
 
 class ReconciliationPolicy(Message):

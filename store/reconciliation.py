@@ -59,7 +59,8 @@ async def begin(connection: AsyncConnection, run_id: str, started_by: str) -> No
 
 
 async def end(connection: AsyncConnection, run_id: str, streams: list[StreamReport]) -> None:
-    """The report; and the next run begins where this one began to read, for every list that was read to its end."""
+    """The report; and the next run begins where this one began to read, for every list that was read to its end, or where the first
+    question was left for it."""
     began = await connection.scalar(
         update(reconciliation_runs)
         .where(reconciliation_runs.c.id == run_id)
@@ -71,7 +72,8 @@ async def end(connection: AsyncConnection, run_id: str, streams: list[StreamRepo
     )
     for report in streams:
         if report.problem is None:
-            moved = insert(reconciliation_watermarks).values(stream=report.stream.name, read_until=began)
+            until = began if began is None or report.again_from is None else min(began, report.again_from)
+            moved = insert(reconciliation_watermarks).values(stream=report.stream.name, read_until=until)
             latest = func.greatest(reconciliation_watermarks.c.read_until, moved.excluded.read_until)
             await connection.execute(
                 moved.on_conflict_do_update(index_elements=["stream"], set_={"read_until": latest})

@@ -15,6 +15,7 @@ with workflow.unsafe.imports_passed_through():
         ReconciliationInput,
         RunResult,
         StreamReport,
+        earliest,
     )
     from workflows.steps import local, persistent, why
 
@@ -69,5 +70,6 @@ def _added(report: StreamReport, more: StreamReport) -> StreamReport:
             "foreign": report.foreign + more.foreign,
             "findings": report.findings + more.findings,
             "unchecked": unchecked,
+            "again_from": earliest(report.again_from, more.again_from),
         }
     )

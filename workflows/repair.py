@@ -10,7 +10,14 @@ from temporalio.exceptions import ActivityError
 with workflow.unsafe.imports_passed_through():
     from activities.recording import Recording
     from activities.repairing import Repairing
-    from schema.bookings import Accepted, OutstandingEffect, Resolution, ReviewCase, SagaPolicy
+    from schema.bookings import (
+        Accepted,
+        OutstandingEffect,
+        Resolution,
+        ReviewCase,
+        SagaPolicy,
+        workflow_id_for,
+    )
     from schema.money import Money
     from schema.reconciliation import (
         CORRELATION_ID,
@@ -85,6 +92,8 @@ class RepairSaga(Saga):
         """As every saga; and what was found about these effects waits for the operator too."""
         self.asked = True
         ids = [name for effect in effects for name in (effect.reference, effect.provider_reference) if name]
+        if not self.settled:
+            ids.append(workflow_id_for(self.booking_id))  # that its workflow is gone waits for the operator as well
         await local(Repairing.conclude, Concluded(booking_id=self.booking_id, outcome="case", ids=ids))
         return await super().ask_operator(
             reason, effects, timeout_s, give_up_on_cancel=give_up_on_cancel, aside=aside or self.settled

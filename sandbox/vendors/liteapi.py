@@ -8,7 +8,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from sandbox.vendors.calls import Call, Handler, endpoint, json_response
-from sandbox.vendors.liteapi_bookings import book, books, cancel, find, get, prebook, resume
+from sandbox.vendors.liteapi_bookings import book, books, cancel, find, find_all, get, prebook, resume
 from sandbox.vendors.liteapi_content import (
     cities,
     details,
@@ -60,6 +60,7 @@ def routes(world: World) -> list[Route]:
         call("POST", "/rates/prebook", prebook, "sold_out", "price_changed"),
         call("POST", "/rates/book", book, "sold_out", "price_changed", "decline", "accept_later"),
         call("GET", "/bookings", find),
+        call("GET", "/bookings/", find_all),
         call("GET", "/bookings/{id}", get),
         call("PUT", "/bookings/{id}", cancel),
     ]

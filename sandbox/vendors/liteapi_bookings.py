@@ -114,6 +114,32 @@ def find(call: Call) -> Response:
     return json_response({"data": listed})
 
 
+def find_all(call: Call) -> Response:
+    """GET /bookings/, all of them; by `bookingStartDate` and `bookingEndDate` those made on these days and between them."""
+    first, last = call.argument("bookingStartDate") or "", call.argument("bookingEndDate") or "9999-12-31"
+    records = [cast(BookingRecord, cast(object, document)) for document in call.world.all(VENDOR, "booking")]
+    asked = [record for record in records if first <= record["created_at"][:10] <= last]
+    made = [record for record in asked if record["state"] in ("confirmed", "cancelled")]
+    lines = [_line(number_of, record) for number_of, record in enumerate(made, 1)]
+    return json_response({"count": len(lines), "data": lines})
+
+
+def _line(number_of: int, record: BookingRecord) -> JsonObject:
+    document = record["document"]
+    return {
+        "id": number_of,
+        "bookingId": record["id"],
+        "client_reference": record["reference"] or "",
+        "status": _status(record),
+        "checkin": document["checkin"],
+        "checkout": document["checkout"],
+        "currency": record["currency"],
+        "retail_rate": str(number(record["total_minor"])),
+        "created_at": record["created_at"],
+        "updated_at": record["changed_at"],
+    }
+
+
 def get(call: Call) -> Response:
     """GET /bookings/{id}; 204 where there is none."""
     found = _get(call.world, call.path["id"])

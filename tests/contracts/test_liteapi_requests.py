@@ -30,7 +30,7 @@ from tests.gateways.liteapi_documents import (
     prebook,
     rates,
 )
-from tests.gateways.support import Vendor, look_up, reservation, reservation_request, search_request
+from tests.gateways.support import NOW, Vendor, look_up, reservation, reservation_request, search_request
 
 pytestmark = pytest.mark.contract
 
@@ -52,6 +52,7 @@ CASES: dict[str, tuple[Vendor, Supplied, int]] = {
         lambda s: s.find(look_up(PREBOOKED_STATE, BOOKING_ID)),
         2,
     ),
+    "list": (Vendor(data([])), lambda s: s.list_reservations(NOW, None, "trip-1"), 1),
     "cancellation fee": (Vendor(data(booking())), lambda s: s.cancellation_fee(BOOKED, "trip-1"), 1),
     "cancel": (Vendor(data(cancellation(cancellation_fee=0))), lambda s: s.cancel(BOOKED, "trip-1"), 1),
     "cancelled before": (
@@ -97,6 +98,8 @@ async def test_liteapi(vendor, operation, requests):
     for request in vendor.requests:
         host = f"https://{request.url.host}"
         _judge(documents[f"{host}/v3.0"]).check_request(request, request.url.path, host)
-        assert set(request.url.params) <= {"clientReference"}, "the judge overlooks parameters that it does not know"
+        assert set(request.url.params) <= {"clientReference", "bookingStartDate"}, (
+            "the judge overlooks parameters that it does not know"
+        )
         assert request.headers["x-api-key"] == "sand_key"
         assert request.headers["x-correlation-id"] == "trip-1"

@@ -21,6 +21,7 @@ from gateways.paypal import PayPalPayments
 from schema.money import Money
 from tests.contracts import paypal_spec, spec
 from tests.gateways.paypal_documents import (
+    OF_ORDER,
     ORDER_ID,
     REFUND_ID,
     REFUND_KEY,
@@ -30,6 +31,7 @@ from tests.gateways.paypal_documents import (
     behind_token,
     capture,
     captured,
+    events,
     first_request,
     gateway,
     later_request,
@@ -38,7 +40,7 @@ from tests.gateways.paypal_documents import (
     renewed,
     shown,
 )
-from tests.gateways.support import PAYMENT_ID, Vendor
+from tests.gateways.support import NOW, PAYMENT_ID, Vendor
 from tests.gateways.test_paypal_webhooks import CAPTURED, HEADERS, SUCCESS
 
 pytestmark = pytest.mark.contract
@@ -102,6 +104,16 @@ CASES: dict[str, tuple[Vendor, Paid, int]] = {
         lambda p: p.find_refund(ORDER_ID, REFUND_KEY, "trip-1"),
         1,
     ),
+    "list refunds": (
+        behind_token(shown(events(refund())), shown(capture(**OF_ORDER)), shown(captured("REFUNDED", refund()))),
+        lambda p: p.list_refunds(NOW, None, "trip-1"),
+        3,
+    ),
+    "list a payment's refunds": (
+        behind_token(shown(captured("REFUNDED", refund()))),
+        lambda p: p.list_refunds(NOW, None, "trip-1", of_payment=ORDER_ID),
+        1,
+    ),
     "read a webhook": (behind_token(SUCCESS), lambda p: p.read_webhook(HEADERS, CAPTURED), 1),
 }
 
@@ -160,6 +172,8 @@ def _judge(request: httpx.Request) -> None:
         if name in headers:
             _validate(value, headers[name]["schema"], registry, f"{what}: {name}")
         assert name in headers or not name.startswith("paypal-"), f"{what}: the contract knows no {name}"
+    for name in request.url.params:
+        assert name in headers, f"{what}: the contract knows no parameter {name}"
     if request.content:
         schema = _resolved(operation["requestBody"], document)["content"]["application/json"]["schema"]
         body = json.loads(request.content)

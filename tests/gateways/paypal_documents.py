@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import httpx
@@ -115,6 +115,25 @@ def capture(status: str = "COMPLETED", **changes: object) -> dict[str, Any]:
 
 def refund(status: str = "COMPLETED", **changes: object) -> dict[str, Any]:
     return {"id": REFUND_ID, "status": status, "amount": AMOUNT, "custom_id": REFUND_MARK, **changes}
+
+
+OF_ORDER: dict[str, Any] = {"supplementary_data": {"related_ids": {"order_id": ORDER_ID}}}
+"""What a capture adds that is asked for by its id."""
+
+
+def events(*refunds: dict[str, Any], made_at: datetime = MADE_AT) -> dict[str, Any]:
+    """PayPal's list of what it has told of, which links each refund to its capture."""
+    up = {"rel": "up", "method": "GET", "href": f"https://api-m.sandbox.paypal.com/v2/payments/captures/{CAPTURE_ID}"}
+    listed = [
+        {
+            "id": f"WH-{number}",
+            "event_type": "PAYMENT.CAPTURE.REFUNDED",
+            "create_time": made_at.isoformat(),
+            "resource": {**each, "links": [up]},
+        }
+        for number, each in enumerate(refunds)
+    ]
+    return {"events": listed, "count": len(listed), "links": []}
 
 
 def renewed(**changes: object) -> dict[str, Any]:

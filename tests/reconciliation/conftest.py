@@ -1,19 +1,22 @@
 """One house in which everything is planted side by side, then reconciled once; the tests ask what came of each plant."""
 
 import asyncio
-from collections.abc import AsyncGenerator
+import sys
+from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 import pytest_asyncio
+from temporalio.worker import UnsandboxedWorkflowRunner
 
-from schema.bookings import TASK_QUEUE
-from schema.reconciliation import RECONCILIATION_WORKFLOW, ReconciliationInput, RunResult
 from store import cases, reconciliation
 from store.cases import StoredCase
 from store.reconciliation import StoredRun
 from tests.reconciliation.planting import PLANTS
+from tests.reconciliation.reconciling import reconcile
+from tests.reconciliation.sweeping import Swept, sweep
+from tests.reconciliation.table import Case
 from tests.saga.harness import FAST, House, running_house
 from tests.saga.waiting import eventually
 from workers.audit import check, gather
@@ -39,17 +42,6 @@ class Reconciled:
     async def violations(self, plant: str) -> list[str]:
         evidence = await gather(self.house.settings, [self.bookings[plant]], policy=FAST, histories=0)
         return [violation.text for violation in check(evidence).violations]
-
-
-async def reconcile(house: House, run_id: str) -> RunResult:
-    """One run, to its end; its repairs may still be at work."""
-    return await house.client.execute_workflow(
-        RECONCILIATION_WORKFLOW,
-        ReconciliationInput(started_by="test"),
-        id=run_id,
-        task_queue=TASK_QUEUE,
-        result_type=RunResult,
-    )
 
 
 async def repaired(house: House) -> None:
@@ -81,3 +73,35 @@ async def reconciled(tmp_path_factory: pytest.TempPathFactory) -> AsyncGenerator
             run = await reconciliation.get(connection, "run-one")
         assert run is not None
         yield Reconciled(house, dict(zip(names, planted, strict=True)), run)
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def swept(
+    tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest, say: Callable[[str], None]
+) -> AsyncGenerator[Swept]:
+    """The selected cases of the sweep, all at once, in a house of their own."""
+    selected: list[Case] = [
+        item.callspec.params["case"]
+        for item in request.session.items
+        if isinstance(item, pytest.Function)
+        and hasattr(item, "callspec")
+        and isinstance(item.callspec.params.get("case"), Case)
+    ]
+    with pytest.MonkeyPatch.context() as patched:
+        # What the sandbox of workflows guards against is tested elsewhere; here it would be most of the time.
+        patched.setattr("tests.saga.harness.workflow_runner", lambda _: UnsandboxedWorkflowRunner())
+        async with running_house(Path(tmp_path_factory.mktemp("repairs"))) as house:
+            yield await sweep(house, selected, say)
+
+
+@pytest.fixture(scope="session")
+def say(request: pytest.FixtureRequest) -> Callable[[str], None]:
+    """Prints past pytest's capture: a test that takes minutes shows that it moves."""
+    manager = request.config.pluginmanager.getplugin("capturemanager")
+
+    def aloud(text: str) -> None:
+        with manager.global_and_fixture_disabled():
+            sys.stdout.write(text)
+            sys.stdout.flush()
+
+    return aloud

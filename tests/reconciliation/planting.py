@@ -10,13 +10,14 @@ from temporalio.api.workflowservice.v1 import DeleteWorkflowExecutionRequest
 
 from gateways.ports import LookUp, ReservationRequest
 from schema.bookings import workflow_id_for
+from schema.outcomes import Confirmed
 from schema.payments import cancellation_workflow_id_for
-from schema.references import booking_id_for, item_reference, payment_id_for
+from schema.references import booking_id_for, item_reference, new_id, payment_id_for
 from schema.states import BookingState, PaymentState
 from store import bookings, payments
 from tests.saga.driver import People
 from tests.saga.harness import House, Trip, traveller
-from tests.saga.table import CAPTURE_ROUTE, RELEASE_HOTEL
+from tests.saga.table import CAPTURE_ROUTE, RELEASE_HOTEL, TRIPS
 from tests.saga.waiting import eventually
 
 STRIPE_KEY = "sk_test_travelhub"
@@ -29,6 +30,21 @@ async def at_stripe(house: House, path: str, form: dict[str, object]) -> dict[st
     data = {name: str(value) for name, value in form.items()}
     answer = await house.sandbox.post(f"/stripe/v1{path}", data=data, headers={"Authorization": f"Bearer {STRIPE_KEY}"})
     assert answer.status_code == 200, answer.text
+    return answer.json()
+
+
+async def at_paypal(house: House, method: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
+    """A person at PayPal's own pages."""
+    settings = house.settings
+    assert settings.paypal_client_id is not None
+    assert settings.paypal_client_secret is not None
+    known_as = (settings.paypal_client_id, settings.paypal_client_secret.get_secret_value())
+    form = {"grant_type": "client_credentials"}
+    token = (await house.sandbox.post("/paypal/v1/oauth2/token", data=form, auth=known_as)).json()["access_token"]
+    answer = await house.sandbox.request(
+        method, f"/paypal{path}", json=body, headers={"Authorization": f"Bearer {token}"}
+    )
+    assert answer.is_success, answer.text
     return answer.json()
 
 
@@ -58,9 +74,9 @@ async def ended(house: House, **options: Any) -> Trip:
     return trip
 
 
-async def failed(house: House) -> Trip:
+async def failed(house: House, **options: Any) -> Trip:
     """One that never reserved anything."""
-    trip = await ended(house, payment_method="pm_card_chargeDeclined")
+    trip = await ended(house, kinds=("flight",), payment_method="pm_card_chargeDeclined", **options)
     assert (await house.stored(trip.booking_id)).state == BookingState.FAILED
     return trip
 
@@ -71,13 +87,13 @@ async def captured_intent(house: House, trip: Trip) -> dict[str, Any]:
 
 
 async def unknown_reserved(house: House) -> str:
-    booking_id = booking_id_for("nobody", "reserved")
+    booking_id = booking_id_for("nobody", new_id("reserved"))
     await intent(house, booking_id, payment_id_for(booking_id, 0), capture=False)
     return booking_id
 
 
 async def unknown_paid(house: House) -> str:
-    booking_id = booking_id_for("nobody", "paid")
+    booking_id = booking_id_for("nobody", new_id("paid"))
     await intent(house, booking_id, payment_id_for(booking_id, 0), capture=True)
     return booking_id
 
@@ -105,28 +121,49 @@ async def failed_and_paid(house: House) -> str:
 
 async def failed_and_held(house: House) -> str:
     trip = await failed(house)
+    await house.vendors.supplier("duffel").hold(by_hand(trip))
+    return trip.booking_id
+
+
+async def failed_and_booked(house: House) -> str:
+    trip = await failed(house)
+    outcome, _ = await house.vendors.supplier("duffel").book(by_hand(trip))
+    assert isinstance(outcome, Confirmed)
+    return trip.booking_id
+
+
+def by_hand(trip: Trip) -> ReservationRequest:
+    """The trip's flight under our reference, from nobody of ours."""
     item = trip.booking.items[0]
     assert item.supplier == "duffel"
-    request = ReservationRequest(
+    return ReservationRequest(
         reference=item_reference(trip.booking_id, 1, 0),
         price=item.price,
         supplier_state=item.supplier_state,
         travellers=[traveller()],
         correlation_id="by-hand",
     )
-    await house.vendors.supplier("duffel").hold(request)
-    return trip.booking_id
 
 
 async def refunded_by_hand(house: House) -> str:
-    trip = await ended(house)
+    trip = await ended(house, kinds=("flight",))
     paid = await captured_intent(house, trip)
     await at_stripe(house, "/refunds", {"payment_intent": paid["object_id"], "amount": 500})
     return trip.booking_id
 
 
+async def refunded_by_hand_at_paypal(house: House) -> str:
+    trip = await ended(house, **TRIPS["paypal"])
+    paid = await captured_intent(house, trip)
+    order = await at_paypal(house, "GET", f"/v2/checkout/orders/{paid['object_id']}")
+    capture_id = order["purchase_units"][0]["payments"]["captures"][0]["id"]
+    amount = {"amount": {"currency_code": "EUR", "value": "5.00"}}
+    await at_paypal(house, "POST", f"/v2/payments/captures/{capture_id}/refund", amount)
+    return trip.booking_id
+
+
 async def disputed(house: House) -> str:
-    trip = await ended(house)
+    trip = await ended(house, kinds=("flight",))
     paid = await captured_intent(house, trip)
     answer = await house.sandbox.post(f"/_sandbox/stripe/payment_intents/{paid['object_id']}/dispute")
     assert answer.status_code == 200, answer.text
@@ -142,7 +179,7 @@ async def order_cancelled_by_hand(house: House) -> str:
 
 async def hotel_cancelled_by_hand(house: House) -> str:
     """The same, at a supplier that shows no list."""
-    trip = await ended(house)
+    trip = await ended(house, kinds=("hotel",))
     await cancel_at_supplier(house, trip, "expedia_rapid")
     return trip.booking_id
 
@@ -192,7 +229,7 @@ async def still_at_work(house: House) -> str:
     policy = house.settings.saga.model_copy(update={"payment_action_timeout_s": 120})
     trip = await house.prepare(payment_method="pm_card_authenticationRequired", policy=policy)
     await house.start(trip)
-    await _until_state(house, trip, BookingState.AWAITING_PAYMENT, "customer")
+    await until_state(house, trip, BookingState.AWAITING_PAYMENT, "customer")
     return trip.booking_id
 
 
@@ -226,7 +263,7 @@ async def left_while_authorising(house: House) -> str:
 async def left_waiting_for_the_customer(house: House) -> str:
     trip = await house.prepare(payment_method="pm_card_authenticationRequired")
     await house.start(trip)
-    await _until_state(house, trip, BookingState.AWAITING_PAYMENT, "customer")
+    await until_state(house, trip, BookingState.AWAITING_PAYMENT, "customer")
     await take_away(house, workflow_id_for(trip.booking_id))
     return trip.booking_id
 
@@ -292,12 +329,12 @@ async def take_away(house: House, workflow_id: str) -> None:
     await house.client.workflow_service.delete_workflow_execution(request)
 
 
-async def _until_state(house: House, trip: Trip, state: BookingState, waiting: str) -> None:
+async def until_state(house: House, trip: Trip, state: BookingState, waiting: str) -> None:
     async def reached() -> bool:
         stored = await house.stored(trip.booking_id)
         return stored.state == state and waiting in (stored.waiting_for or "")
 
-    await eventually(reached)
+    await eventually(reached, 90)
 
 
 async def _until_effect(house: House, trip: Trip, effect: str) -> None:
@@ -317,6 +354,7 @@ PLANTS: dict[str, Callable[[House], Awaitable[str]]] = {
         failed_and_paid,
         failed_and_held,
         refunded_by_hand,
+        refunded_by_hand_at_paypal,
         disputed,
         order_cancelled_by_hand,
         hotel_cancelled_by_hand,

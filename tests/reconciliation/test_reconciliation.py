@@ -4,13 +4,15 @@ import asyncio
 import json
 
 import pytest
+from sqlalchemy import text
 
 from schema.bookings import Accepted, Resolution
 from schema.reconciliation import SCHEDULE_ID, RepairResult, repair_workflow_id_for
 from schema.states import BookingState, ItemState, PaymentState
 from store import payments, reconciliation
-from tests.reconciliation.conftest import Reconciled, reconcile, repaired
+from tests.reconciliation.conftest import Reconciled, repaired
 from tests.reconciliation.planting import PLANTS
+from tests.reconciliation.reconciling import reconcile
 from tests.saga.waiting import eventually
 from workers.reconcile import ALL_READ, run_reconcile
 
@@ -24,6 +26,7 @@ FOUND = {
     "failed_and_paid": ("paid_without_booking", "repaired"),
     "failed_and_held": ("reservation_without_owner", "repaired"),
     "refunded_by_hand": ("refund_by_hand", "case"),
+    "refunded_by_hand_at_paypal": ("refund_by_hand", "case"),
     "disputed": ("disputed", "case"),
     "order_cancelled_by_hand": ("reservation_missing", "case"),
     "hotel_cancelled_by_hand": ("reservation_missing", "case"),
@@ -90,14 +93,26 @@ async def test_what_was_never_reserved_is_in_doubt_no_longer(reconciled: Reconci
     assert {payment.state for payment in found} == {PaymentState.VOIDED}
 
 
-async def test_a_refund_made_by_hand_is_in_our_books_and_people_are_told(reconciled: Reconciled) -> None:
-    booking_id = reconciled.bookings["refunded_by_hand"]
+@pytest.mark.parametrize("plant", ["refunded_by_hand", "refunded_by_hand_at_paypal"])
+async def test_a_refund_made_by_hand_is_in_our_books_and_people_are_told(reconciled: Reconciled, plant: str) -> None:
+    booking_id = reconciled.bookings[plant]
     async with reconciled.house.database.read() as connection:
         (payment,) = await payments.of_booking(connection, booking_id)
     assert (payment.state, payment.refunded.amount_minor) == (PaymentState.PARTIALLY_REFUNDED, 500)
-    (case,) = await reconciled.open_cases("refunded_by_hand")
+    (case,) = await reconciled.open_cases(plant)
     assert case.effects[0].amount is not None
     assert case.effects[0].amount.amount_minor == 500
+
+
+async def test_paypals_own_list_shows_what_is_given_back_at_its_pages(reconciled: Reconciled) -> None:
+    """However long ago its trip was settled: what is asked one by one is only what has changed in our own books."""
+    found = 0
+    for run_id in ("run-one", "run-beside-it"):
+        async with reconciled.house.database.read() as connection:
+            run = await reconciliation.get(connection, run_id)
+        assert run is not None
+        found += sum(report.findings for report in run.streams if report.stream.name == "paypal:refunds")
+    assert found == 1
 
 
 async def test_what_only_people_can_settle_is_named_and_left_alone(reconciled: Reconciled) -> None:
@@ -152,8 +167,34 @@ async def test_the_command_runs_once_and_tells_what_it_read(
     assert await asyncio.to_thread(run_reconcile, reconciled.house.settings, True) == ALL_READ
     told = json.loads(capsys.readouterr().out.splitlines()[-1])
     read = {report["stream"]["vendor"]: report["records"] for report in told["streams"] if report["stream"]["vendor"]}
-    assert read.keys() == {"stripe", "duffel"}
+    assert read.keys() == {"stripe", "paypal", "duffel", "liteapi"}
     assert told["details"] == []
+
+
+async def test_what_a_vendor_could_not_answer_is_asked_again(reconciled: Reconciled) -> None:
+    """A hotel whose supplier was away for one run is not left out for good."""
+    house = reconciled.house
+    async with house.database.transaction() as connection:
+        await connection.execute(text("UPDATE reconciliation_watermarks SET read_until = now() - interval '1 hour'"))
+    find = {"vendor": "expedia_rapid", "method": "GET", "path": "/itineraries", "contains": "reconciliation"}
+    await house.fault(**find, action="server_error", status=503, times=None)
+    await reconcile(house, "run-while-away")
+    await house.sandbox.delete("/_sandbox/faults")
+    async with house.database.read() as connection:
+        run = await reconciliation.get(connection, "run-while-away")
+        until = await reconciliation.watermarks(connection)
+    assert run is not None
+    (report,) = [report for report in run.streams if report.stream.name == "lookups"]
+    assert report.problem is None
+    assert report.unchecked["expedia_rapid: vendor_unavailable"] >= 1
+    assert until["lookups"] == report.again_from
+    assert until["lookups"] < until["stripe:payments"]
+    await reconcile(house, "run-when-back")
+    async with house.database.read() as connection:
+        run = await reconciliation.get(connection, "run-when-back")
+        until = await reconciliation.watermarks(connection)
+    assert run is not None
+    assert until["lookups"] == run.started_at
 
 
 async def test_the_schedule_runs_it_too(reconciled: Reconciled) -> None:

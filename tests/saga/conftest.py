@@ -53,7 +53,9 @@ async def sweep(
     cases: list[Case] = [
         item.callspec.params["case"]
         for item in request.session.items
-        if isinstance(item, pytest.Function) and hasattr(item, "callspec") and "case" in item.callspec.params
+        if isinstance(item, pytest.Function)
+        and hasattr(item, "callspec")
+        and isinstance(item.callspec.params.get("case"), Case)
     ]
     result = Sweep()
     vendors = CutVendors(house.vendors)

@@ -18,7 +18,7 @@ from workers.audit import check, gather
 
 async def confirmed(house: House, **wanted) -> tuple[Trip, Itinerary]:
     """A confirmed trip, whose flights are watched. On a day of its own: what its airline cancels, no other test could book."""
-    trip = await house.prepare(leaves_in_days=60 + 7 * house.counter % 210, **wanted)
+    trip = await house.prepare(**{"leaves_in_days": 60 + 7 * house.counter % 210, **wanted})
     await (await house.start(trip)).result()
     itinerary = await itinerary_of(house, trip)
 

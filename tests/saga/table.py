@@ -16,6 +16,9 @@ PAYPAL = "paypal"
 CANNOT_BE_ASKED = {CARS: "car", AVIS: "car", AMADEUS: "flight"}
 """Suppliers without a look-up by our reference, and what they sell: an operator finds out."""
 
+Route = dict[str, Any]
+"""Which calls at a vendor a fault is for."""
+
 
 @dataclass(frozen=True)
 class Place:
@@ -24,44 +27,44 @@ class Place:
     name: str
     vendor: str
     method: str
-    route: dict[str, Any]
+    route: Route
     scenario: str
     """What kind of booking comes here; see SCENARIOS."""
     creates: bool = False
     """Whether it makes an effect that did not exist."""
 
 
-def _route(vendor: str, method: str, path: str) -> dict[str, Any]:
+def route(vendor: str, method: str, path: str) -> Route:
     return {"vendor": vendor, "method": method, "path": path}
 
 
-CAPTURE_ROUTE = _route(STRIPE, "POST", "/capture$")
-CAR_ROUTE = _route(DUFFEL, "POST", "/cars/bookings$")
-RELEASE_HOTEL = _route(RAPID, "DELETE", "/itineraries/")
-CANCEL_FLIGHT = _route(DUFFEL, "POST", "/air/order_cancellations")
-CANCEL_CAR = _route(DUFFEL, "POST", "/cars/bookings/.*/actions/cancel$")
-VOID = _route(STRIPE, "POST", "/payment_intents/.*/cancel$")
-REFUND = _route(STRIPE, "POST", "/refunds$")
+CAPTURE_ROUTE = route(STRIPE, "POST", "/capture$")
+CAR_ROUTE = route(DUFFEL, "POST", "/cars/bookings$")
+RELEASE_HOTEL = route(RAPID, "DELETE", "/itineraries/")
+CANCEL_FLIGHT = route(DUFFEL, "POST", "/air/order_cancellations")
+CANCEL_CAR = route(DUFFEL, "POST", "/cars/bookings/.*/actions/cancel$")
+VOID = route(STRIPE, "POST", "/payment_intents/.*/cancel$")
+REFUND = route(STRIPE, "POST", "/refunds$")
 
 FORWARD = [
-    Place("authorise", STRIPE, "authorise", _route(STRIPE, "POST", "/payment_intents$"), "held", creates=True),
-    Place("hold_flight", DUFFEL, "hold", _route(DUFFEL, "POST", "/air/orders$"), "held", creates=True),
-    Place("hold_hotel", RAPID, "hold", _route(RAPID, "POST", "/itineraries"), "held", creates=True),
+    Place("authorise", STRIPE, "authorise", route(STRIPE, "POST", "/payment_intents$"), "held", creates=True),
+    Place("hold_flight", DUFFEL, "hold", route(DUFFEL, "POST", "/air/orders$"), "held", creates=True),
+    Place("hold_hotel", RAPID, "hold", route(RAPID, "POST", "/itineraries"), "held", creates=True),
     Place("book_car", CARS, "book", CAR_ROUTE, "held", creates=True),
-    Place("confirm_flight", DUFFEL, "confirm", _route(DUFFEL, "POST", "/air/payments$"), "held"),
-    Place("confirm_hotel", RAPID, "confirm", _route(RAPID, "PUT", "/itineraries/"), "held"),
-    Place("book_flight", DUFFEL, "book", _route(DUFFEL, "POST", "/air/orders$"), "instant", creates=True),
-    Place("book_hotel", RAPID, "book", _route(RAPID, "POST", "/itineraries"), "instant", creates=True),
+    Place("confirm_flight", DUFFEL, "confirm", route(DUFFEL, "POST", "/air/payments$"), "held"),
+    Place("confirm_hotel", RAPID, "confirm", route(RAPID, "PUT", "/itineraries/"), "held"),
+    Place("book_flight", DUFFEL, "book", route(DUFFEL, "POST", "/air/orders$"), "instant", creates=True),
+    Place("book_hotel", RAPID, "book", route(RAPID, "POST", "/itineraries"), "instant", creates=True),
     Place("capture", STRIPE, "capture", CAPTURE_ROUTE, "held"),
-    Place("look_at_authorisation", STRIPE, "get", _route(STRIPE, "GET", "/payment_intents/pi_"), "three_d_secure"),
+    Place("look_at_authorisation", STRIPE, "get", route(STRIPE, "GET", "/payment_intents/pi_"), "three_d_secure"),
 ]
 READS = [
-    Place("price_flight", DUFFEL, "price", _route(DUFFEL, "GET", "/air/offers/"), "held"),
-    Place("price_hotel", RAPID, "price", _route(RAPID, "GET", "/properties/.*/rooms/"), "held"),
-    Place("price_car", CARS, "price", _route(DUFFEL, "POST", "/cars/quotes$"), "held"),
-    Place("find_out_flight", DUFFEL, "find", _route(DUFFEL, "GET", "/air/orders"), "flight_answer_lost"),
-    Place("find_out_hotel", RAPID, "find", _route(RAPID, "GET", "/itineraries"), "hotel_answer_lost"),
-    Place("find_out_payment", STRIPE, "find", _route(STRIPE, "GET", "/payment_intents"), "payment_answer_lost"),
+    Place("price_flight", DUFFEL, "price", route(DUFFEL, "GET", "/air/offers/"), "held"),
+    Place("price_hotel", RAPID, "price", route(RAPID, "GET", "/properties/.*/rooms/"), "held"),
+    Place("price_car", CARS, "price", route(DUFFEL, "POST", "/cars/quotes$"), "held"),
+    Place("find_out_flight", DUFFEL, "find", route(DUFFEL, "GET", "/air/orders"), "flight_answer_lost"),
+    Place("find_out_hotel", RAPID, "find", route(RAPID, "GET", "/itineraries"), "hotel_answer_lost"),
+    Place("find_out_payment", STRIPE, "find", route(STRIPE, "GET", "/payment_intents"), "payment_answer_lost"),
 ]
 UNDO = [
     Place("release_hotel", RAPID, "cancel", RELEASE_HOTEL, "car_refused"),
@@ -76,25 +79,25 @@ CANCELLATION = [
     Place("traveller_cancels_hotel", RAPID, "cancel", RELEASE_HOTEL, "cancelled"),
     Place("traveller_cancels_car", CARS, "cancel", CANCEL_CAR, "cancelled"),
     Place("refund", STRIPE, "refund", REFUND, "cancelled", creates=True),
-    Place("look_at_refund", STRIPE, "get_refund", _route(STRIPE, "GET", "/refunds/"), "refund_pending"),
+    Place("look_at_refund", STRIPE, "get_refund", route(STRIPE, "GET", "/refunds/"), "refund_pending"),
 ]
 
-ORDER = _route(PAYPAL, "POST", "/v2/checkout/orders$")
-AUTHORISE_ORDER = _route(PAYPAL, "POST", "/authorize$")
-PAYPAL_REFUND = _route(PAYPAL, "POST", "/v2/payments/captures/.*/refund$")
-BOOK_AVIS = _route(AVIS, "POST", "/cars/reservation/v2$")
+ORDER = route(PAYPAL, "POST", "/v2/checkout/orders$")
+AUTHORISE_ORDER = route(PAYPAL, "POST", "/authorize$")
+PAYPAL_REFUND = route(PAYPAL, "POST", "/v2/payments/captures/.*/refund$")
+BOOK_AVIS = route(AVIS, "POST", "/cars/reservation/v2$")
 BY_PAYPAL = [
     Place("order", PAYPAL, "authorise", ORDER, "paypal", creates=True),
     Place("authorise_order", PAYPAL, "authorise", AUTHORISE_ORDER, "paypal", creates=True),
-    Place("capture_order", PAYPAL, "capture", _route(PAYPAL, "POST", "/authorizations/.*/capture$"), "paypal"),
-    Place("look_at_order", PAYPAL, "get", _route(PAYPAL, "GET", "/v2/checkout/orders/"), "paypal_approved"),
-    Place("void_order", PAYPAL, "void", _route(PAYPAL, "POST", "/authorizations/.*/void$"), "paypal_flight_refused"),
+    Place("capture_order", PAYPAL, "capture", route(PAYPAL, "POST", "/authorizations/.*/capture$"), "paypal"),
+    Place("look_at_order", PAYPAL, "get", route(PAYPAL, "GET", "/v2/checkout/orders/"), "paypal_approved"),
+    Place("void_order", PAYPAL, "void", route(PAYPAL, "POST", "/authorizations/.*/void$"), "paypal_flight_refused"),
     Place("refund_order", PAYPAL, "refund", PAYPAL_REFUND, "paypal_cancelled", creates=True),
-    Place("look_at_order_refund", PAYPAL, "get_refund", _route(PAYPAL, "GET", "/refunds/"), "paypal_refund_pending"),
+    Place("look_at_order_refund", PAYPAL, "get_refund", route(PAYPAL, "GET", "/refunds/"), "paypal_refund_pending"),
 ]
-REAUTHORISE = _route(PAYPAL, "POST", "/reauthorize$")
-LOOK_AT_REFUND = _route(STRIPE, "GET", "/refunds/")
-LOOK_AT_PAYPAL_REFUND = _route(PAYPAL, "GET", "/refunds/")
+REAUTHORISE = route(PAYPAL, "POST", "/reauthorize$")
+LOOK_AT_REFUND = route(STRIPE, "GET", "/refunds/")
+LOOK_AT_PAYPAL_REFUND = route(PAYPAL, "GET", "/refunds/")
 AFTERWARDS = [
     Place("reauthorise", PAYPAL, "reauthorise", REAUTHORISE, "paypal_renewed"),
     Place("refund_that_fails", STRIPE, "refund", REFUND, "refund_fails", creates=True),
@@ -107,13 +110,13 @@ AFTERWARDS = [
 """Money that must be reserved anew, refunds that end at the desk, trips that are given up in part."""
 ENDLESS_REFUNDS = ("refund_stuck", "paypal_refund_stuck")
 BY_OTHERS = [
-    Place("book_amadeus", AMADEUS, "book", _route(AMADEUS, "POST", "/booking/flight-orders$"), "others", creates=True),
-    Place("book_liteapi", LITEAPI, "book", _route(LITEAPI, "POST", "/rates/book$"), "others", creates=True),
+    Place("book_amadeus", AMADEUS, "book", route(AMADEUS, "POST", "/booking/flight-orders$"), "others", creates=True),
+    Place("book_liteapi", LITEAPI, "book", route(LITEAPI, "POST", "/rates/book$"), "others", creates=True),
     Place("book_avis", AVIS, "book", BOOK_AVIS, "others", creates=True),
-    Place("find_out_liteapi", LITEAPI, "find", _route(LITEAPI, "GET", "/bookings"), "liteapi_answer_lost"),
-    Place("cancel_amadeus", AMADEUS, "cancel", _route(AMADEUS, "DELETE", "/flight-orders/"), "others_not_paid"),
-    Place("cancel_liteapi", LITEAPI, "cancel", _route(LITEAPI, "PUT", "/bookings/"), "others_not_paid"),
-    Place("cancel_avis", AVIS, "cancel", _route(AVIS, "PUT", "/cars/reservation/v2$"), "others_not_paid"),
+    Place("find_out_liteapi", LITEAPI, "find", route(LITEAPI, "GET", "/bookings"), "liteapi_answer_lost"),
+    Place("cancel_amadeus", AMADEUS, "cancel", route(AMADEUS, "DELETE", "/flight-orders/"), "others_not_paid"),
+    Place("cancel_liteapi", LITEAPI, "cancel", route(LITEAPI, "PUT", "/bookings/"), "others_not_paid"),
+    Place("cancel_avis", AVIS, "cancel", route(AVIS, "PUT", "/cars/reservation/v2$"), "others_not_paid"),
 ]
 
 _PAYPAL_TRIP: dict[str, Any] = {"kinds": ("flight",), "payment_provider": PAYPAL, "payment_method": "vault:8kk8451t"}

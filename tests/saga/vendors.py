@@ -2,6 +2,8 @@
 
 import asyncio
 from collections import defaultdict
+from collections.abc import Callable
+from functools import partial
 from typing import Any, Literal
 
 from temporalio import activity
@@ -23,10 +25,20 @@ class CutVendors:
         self._real = real
         self._plans: dict[tuple[str, str, str], Cut] = {}
         self._finished: dict[tuple[str, str, str], asyncio.Event] = defaultdict(asyncio.Event)
+        self._hanging: dict[tuple[str, str, str], asyncio.Event] = {}
         self.fired: set[tuple[str, str, str]] = set()
 
     def plan(self, correlation_id: str, vendor: str, method: str, cut: Cut) -> None:
         self._plans[(correlation_id, vendor, method)] = cut
+
+    def hang(self, correlation_id: str, vendor: str, method: str) -> None:
+        """Such a call is never made, and its worker waits, until `let_go`."""
+        self._hanging[(correlation_id, vendor, method)] = asyncio.Event()
+
+    def let_go(self, correlation_id: str) -> None:
+        """Whoever hangs gives back its place in the worker, and is forgotten."""
+        for key in [key for key in self._hanging if key[0] == correlation_id]:
+            self._hanging.pop(key).set()
 
     def supplier(self, code: str) -> Any:
         return _Cut(self, code, self._real.supplier(code))
@@ -54,8 +66,11 @@ class CutVendors:
     async def aclose(self) -> None:
         await self._real.aclose()
 
-    async def call(self, vendor: str, method: str, real: Any, arguments: tuple[Any, ...]) -> Any:
+    async def call(self, vendor: str, method: str, real: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
         key = (_correlation_of(arguments), vendor, method)
+        if key in self._hanging:
+            await self._hanging[key].wait()
+            raise asyncio.CancelledError
         cut = self._plans.pop(key, None)
         if cut is None:
             result = await real(*arguments)
@@ -63,13 +78,13 @@ class CutVendors:
             return result
         self.fired.add(key)
         if cut == "killed_before":
-            await _die()
+            await die()
         if cut == "zombie":
             _stop_heartbeat()
             await asyncio.wait_for(self._finished[key].wait(), 30)
         result = await real(*arguments)
         if cut == "killed_after":
-            await _die()
+            await die()
         return result
 
 
@@ -82,8 +97,8 @@ class _Cut:
         if not asyncio.iscoroutinefunction(attribute):
             return attribute
 
-        async def through(*arguments: Any) -> Any:
-            return await self._owner.call(self._vendor, name, attribute, arguments)
+        async def through(*arguments: Any, **named: Any) -> Any:
+            return await self._owner.call(self._vendor, name, partial(attribute, **named), arguments)
 
         return through
 
@@ -103,7 +118,7 @@ def _stop_heartbeat() -> None:
             task.cancel()
 
 
-async def _die() -> None:
+async def die() -> None:
     """Nothing of this attempt runs any more; the server notices by its missing heartbeat. The place in the worker is given back
     once everybody has forgotten the attempt."""
     _stop_heartbeat()

@@ -97,6 +97,22 @@ def error_of(answer: httpx.Response, status: int) -> int:
     return answer.json()["error"]["code"]
 
 
+def test_all_bookings_are_listed_by_the_day_they_were_made(api: httpx.Client):
+    kept, given_up = booked(api, clientReference=new_reference()), booked(api)
+    api.put(f"/bookings/{given_up['bookingId']}")
+    listed = {each["bookingId"]: each for each in api.get("/bookings/").json()["data"]}
+    line = listed[kept["bookingId"]]
+    assert (line["client_reference"], line["status"]) == (kept["clientReference"], "CONFIRMED")
+    assert (line["retail_rate"], line["currency"]) == (str(kept["price"]), kept["currency"])
+    assert listed[given_up["bookingId"]]["status"] == "CANCELLED"
+    today = line["created_at"][:10]
+    assert kept["bookingId"] in {
+        each["bookingId"] for each in api.get("/bookings/", params={"bookingStartDate": today}).json()["data"]
+    }
+    assert api.get("/bookings/", params={"bookingStartDate": "2999-01-01"}).json() == {"count": 0, "data": []}
+    assert api.get("/bookings/", params={"bookingEndDate": "2001-01-01"}).json()["data"] == []
+
+
 def test_search_prebook_book_find_cancel(sandbox: RunningSandbox, api: httpx.Client):
     room = offer(api)
     checked = prebook(api, room).json()["data"]
