@@ -3,6 +3,7 @@
 // The page works without this file; everything here only saves a reload.
 
 const MOST_MS = 60_000;
+const BACK_SHOWN_MS = 5_000;
 const page = document.getElementById("trip");
 const words = JSON.parse(page.dataset.words);
 const pollMs = Number(page.dataset.pollMs);
@@ -48,7 +49,12 @@ function away() {
 function reached() {
   seenAt = Date.now();
   failures = 0;
-  if (saidAway) showFreshness("back", "back");
+  if (saidAway) {
+    showFreshness("back", "back");
+    setTimeout(() => {
+      if (!saidAway) freshness.hidden = true;
+    }, BACK_SHOWN_MS);
+  }
   saidAway = false;
 }
 

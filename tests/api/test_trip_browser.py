@@ -129,6 +129,7 @@ async def test_a_server_that_is_away_is_told_apart_from_being_offline(opened):
     await expect(page.get_by_role("status")).to_contain_text("We cannot be reached right now", timeout=SOON_MS)
     await page.unroute("**/state?*")
     await expect(page.get_by_role("status")).to_contain_text("Back online", timeout=SOON_MS)
+    await expect(page.get_by_role("status")).to_be_hidden(timeout=SOON_MS)  # it has said so, and takes no room
 
 
 @pytest.mark.parametrize("script", [True, False])

@@ -40,6 +40,15 @@ async def aged(tower: Tower, planned: PlannedFlight) -> None:
         )
 
 
+async def polled(tower: Tower, travellers: int, *, gone: bool = False) -> tuple[PlannedFlight, list[str]]:
+    """A flight whose monitor has polled once, and perhaps is no more; and the trips on it."""
+    planned, joined = await tower.watched(travellers)
+    await tower.until(planned, lambda stored: stored.polled_at is not None)
+    if gone:
+        await tower.handle(planned).terminate("by a test")
+    return planned, joined
+
+
 async def test_a_flight_that_nobody_watches_is_watched_once(tower: Tower) -> None:
     planned = tower.a_flight()
     joined = await tower.travellers(planned, 2)
@@ -61,10 +70,7 @@ async def test_a_flight_that_nobody_watches_is_watched_once(tower: Tower) -> Non
 @pytest.mark.parametrize("gone", [True, False])
 async def test_a_monitor_that_has_not_polled_in_time_is_woken_or_started_again(tower: Tower, gone: bool) -> None:
     async with tower.worker():
-        planned, _ = await tower.watched(1)
-        await tower.until(planned, lambda stored: stored.polled_at is not None)
-        if gone:
-            await tower.handle(planned).terminate("by a test")
+        planned, _ = await polled(tower, 1, gone=gone)
         await aged(tower, planned)
         assert await faults(tower, planned) == ["late"]
         assert (await sweep(tower)).woken >= 1
@@ -77,8 +83,7 @@ async def test_a_monitor_that_has_not_polled_in_time_is_woken_or_started_again(t
 
 async def test_news_whose_signal_was_lost_are_told(tower: Tower) -> None:
     async with tower.worker():
-        planned, joined = await tower.watched(2)
-        await tower.until(planned, lambda stored: stored.polled_at is not None)
+        planned, joined = await polled(tower, 2)
         async with tower.database.transaction() as connection:
             await flights_store.take_news(connection, news_of(planned, delay_min=60), SLOW)
         await aged(tower, planned)
@@ -90,10 +95,7 @@ async def test_news_whose_signal_was_lost_are_told(tower: Tower) -> None:
 @pytest.mark.parametrize("gone", [True, False])
 async def test_a_flight_that_nobody_is_on_any_more_is_left(tower: Tower, gone: bool) -> None:
     async with tower.worker():
-        planned, joined = await tower.watched(1)
-        await tower.until(planned, lambda stored: stored.polled_at is not None)
-        if gone:
-            await tower.handle(planned).terminate("by a test")
+        planned, joined = await polled(tower, 1, gone=gone)
         async with tower.database.read() as connection:
             on_it = itinerary_segments.c.itinerary_id.in_(joined)
             await connection.execute(update(itinerary_segments).where(on_it).values(state="cancelled"))

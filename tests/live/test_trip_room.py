@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import Any
 
@@ -14,7 +15,7 @@ from schema.tables import itineraries
 from store.database import Database
 from store.itineraries import raised
 from tests.api.trip_pages import a_trip
-from tests.live.conftest import Api, Listening, serving
+from tests.live.conftest import Api, Listener, Listening, serving
 from tests.live.hearing import packets, raw
 from tests.saga.waiting import eventually
 
@@ -46,15 +47,28 @@ async def _heard(line: AsyncIterator[tuple[str, Any]], up_to: int) -> list[tuple
     raise AssertionError(f"it was disconnected after {heard}")
 
 
+@asynccontextmanager
+async def _opened(
+    api: Api, settings: Settings, database: Database, who: Listener
+) -> AsyncIterator[tuple[str, AsyncIterator[tuple[str, Any]]]]:
+    """A trip, and what its room tells after it has said that it is ready."""
+    mine = await a_trip(database, who.client_id)
+    async with raw(api.url, {"trip": _token(settings, mine)}) as line:
+        told = packets(line)
+        (kind, welcome), *first = await _heard(told, 0)
+        assert (kind, set(welcome), first) == ("welcome", {"sid"}, [("ready", {"sequence": 0})])
+        yield mine, told
+
+
 async def test_it_tells_of_its_trip_and_of_nothing_else(
     settings: Settings, database: Database, listener: Listening, relay: None
 ) -> None:
     who = await listener()
-    mine, other = await a_trip(database, who.client_id), await a_trip(database, who.client_id)
-    async with serving(settings, look_every_s=600) as api, raw(api.url, {"trip": _token(settings, mine)}) as line:
-        told = packets(line)
-        (kind, welcome), *first = await _heard(told, 0)
-        assert (kind, set(welcome), first) == ("welcome", {"sid"}, [("ready", {"sequence": 0})])
+    other = await a_trip(database, who.client_id)
+    async with (
+        serving(settings, look_every_s=600) as api,
+        _opened(api, settings, database, who) as (mine, told),
+    ):
         await who.happens(3)
         await _changes(database, other)
         await _changes(database, other)
@@ -67,10 +81,7 @@ async def test_what_nobody_told_is_found_in_the_books(
     api: Api, settings: Settings, database: Database, listener: Listening
 ) -> None:
     """There is no relay here."""
-    mine = await a_trip(database, (await listener()).client_id)
-    async with raw(api.url, {"trip": _token(settings, mine)}) as line:
-        told = packets(line)
-        await _heard(told, 0)
+    async with _opened(api, settings, database, await listener()) as (mine, told):
         assert await _changes(database, mine) == 1
         assert await _heard(told, 1) == [("head", {"sequence": 1})]
 
@@ -100,10 +111,7 @@ async def test_who_is_refused(
 async def test_a_link_that_expires_ends_the_connection(
     api: Api, settings: Settings, database: Database, listener: Listening
 ) -> None:
-    mine = await a_trip(database, (await listener()).client_id)
-    async with raw(api.url, {"trip": _token(settings, mine)}) as line:
-        told = packets(line)
-        await _heard(told, 0)
+    async with _opened(api, settings, database, await listener()) as (mine, told):
         await _over(database, mine)
         async with asyncio.timeout(30):
             assert [event async for event, _ in told if event not in ("ready", "head")] == []

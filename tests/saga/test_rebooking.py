@@ -5,12 +5,17 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 import pytest_asyncio
+from playwright.async_api import expect
 from temporalio.client import WorkflowUpdateFailedError
 from temporalio.exceptions import ApplicationError
 from temporalio.service import RPCError
 
+from api.app import create_app
 from schema.disruptions import ChooseAlternative, DisruptionChoice, KeepFlight
+from schema.links import trip_link
 from schema.states import BookingState, ItemState
+from tests.api.browsing import browser_started
+from tests.api.live import served
 from tests.saga.disrupted import (
     airline_says,
     choose,
@@ -24,8 +29,10 @@ from tests.saga.disrupted import (
 )
 from tests.saga.harness import House
 from workers.follow_ups import following_up
+from workers.relay import relaying
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(120)]
+_SOON_MS = 60_000
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
@@ -70,6 +77,38 @@ async def test_a_cancelled_flight_is_replaced_and_never_missing(at_work: House):
     assert max(had["flight.ticketed"], had["payment.captured"]) < given_up["flight.cancelled"]
     assert given_up["flight.cancelled"] < given_up["payment.refunded"]
     await clean(house, trip.booking_id, begun.booking_id)
+
+
+@pytest.mark.timeout(300)
+async def test_a_traveller_rebooks_on_the_trip_page(at_work: House):
+    """In a real browser, which is told of everything that it shows: the cancellation, the alternatives, and the new flight."""
+    house = at_work
+    trip, itinerary = await confirmed(house, kinds=("flight",))
+    out = flights_of(itinerary)[0]
+    async with (
+        browser_started() as browser,
+        relaying(house.settings, house.database, house.valkey),
+        served(create_app(house.settings, house.vendors)) as port,
+    ):
+        page = await browser.new_page(viewport={"width": 360, "height": 740})
+        secret = house.settings.link_secret.get_secret_value()
+        await page.goto(trip_link(f"http://127.0.0.1:{port}", secret, itinerary.itinerary_id))
+        await expect(page.locator(f"#part-{out.segment_no}")).not_to_contain_text("Cancelled")
+        await airline_says(house, out, cancelled=True)
+        await page.get_by_role("radio").first.check(timeout=_SOON_MS)
+        await expect(page.locator(f"#part-{out.segment_no}")).to_contain_text("Cancelled")
+        await page.get_by_role("button", name="Confirm my choice").click()
+        await expect(page.get_by_role("alert")).to_have_text("Thank you. We have your choice.", timeout=_SOON_MS)
+        await expect(page.locator("#disruptions")).to_contain_text("You are on another flight.", timeout=_SOON_MS)
+        rebooked = await in_state(house, itinerary, "rebooked")
+        await settled(house, trip.booking_id, BookingState.CANCELLED)
+        new = flights_of(await itinerary_of(house, trip))
+        assert {segment.booking_id for segment in new} == {rebooked.rebooking_id}
+        for segment in new:
+            shown = page.locator(f"#part-{segment.segment_no}")
+            await expect(shown).to_contain_text(f"{segment.details.carrier}{segment.details.number}", timeout=_SOON_MS)
+            await expect(shown).not_to_contain_text("Cancelled")
+    await clean(house, trip.booking_id, rebooked.rebooking_id)
 
 
 async def test_what_cannot_be_had_leaves_the_old_flight_and_the_other_choices(at_work: House):
