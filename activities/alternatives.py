@@ -57,6 +57,8 @@ class Alternatives:
         """The best first. Raises what a supplier raises that cannot say what giving up the old flight costs."""
         async with self._database.transaction() as connection:
             old = await old_flight(connection, disruption)
+        if not old.replaceable:
+            return []
         offers: list[FlightOffer] = []
         for trip in old.trips(old.offer.price.currency):
             offers += await self._offers(disruption, trip, step)
@@ -76,7 +78,10 @@ class Alternatives:
             return await disruptions.not_flying(connection, sorted(keys))
 
     async def _refund(self, old: OldFlight, step: DisruptionStep) -> Money:
-        """What the traveller gets back for the old flight: its price less what the supplier keeps now."""
+        """What the traveller gets back for the old flight: its price less what the supplier keeps now. Nothing is promised for a
+        ticket that is partly flown: suppliers quote whole orders."""
+        if old.flown_legs:
+            return Money.zero(old.item.price.currency)
         quote = await self._cancelling.quote_cancellation(
             QuoteRequest(
                 booking_id=old.booking_id,
@@ -98,7 +103,8 @@ async def old_flight(connection: AsyncConnection, disruption: Disruption) -> Old
     segment = next((one for one in segments if one.segment_no == wanted), None)
     if segment is None:
         raise InvariantBroken(f"disruption {disruption.disruption_id} is about no flight that could be rebooked")
-    return OldFlight(segment.booking_id, segment, await items.get(connection, segment.booking_id, segment.item_no))
+    item = await items.get(connection, segment.booking_id, segment.item_no)
+    return OldFlight(segment.booking_id, segment, item, disruption.impact.flown_legs)
 
 
 def _as_offered(disruption: Disruption | None) -> AlternativesFound:

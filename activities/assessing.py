@@ -82,23 +82,28 @@ def _with_way_on(  # what it follows from
 ) -> Impact:
     """Which flight another could take the place of. `arrives`: of the changed flight, None where it does not fly."""
     same_item = (changed.booking_id, changed.item_no) == (rebook.booking_id, rebook.item_no)
-    # A ticket is exchanged as a whole, and only as long as nothing of it is flown.
-    rebook = changed if same_item else rebook
+    changed_has_left = has_left(changed, now)
+    # All that is left to fly of a ticket is exchanged together, and what is flown is never touched.
+    rebook = changed if same_item and not changed_has_left else rebook
     item = [
         one
         for one in itinerary.segments
         if (one.booking_id, one.item_no) == (rebook.booking_id, rebook.item_no) and one.state == "confirmed"
     ]
-    if any(_has_left(one, now) for one in item):
+    flown = [_details(one).item_leg for one in item if has_left(one, now)]
+    ahead = [_details(one).item_leg for one in item if not has_left(one, now)]
+    in_order = not flown or max(flown) < min(ahead, default=0)
+    if has_left(rebook, now) or not in_order:
         return impact
     leave_after = now + timedelta(minutes=policy.to_the_gate_minutes)
-    if not same_item and arrives is not None:
+    if (not same_item or changed_has_left) and arrives is not None:
         needed = minimum_connection_minutes(_details(changed).destination, policy.minimum_connection_minutes)
         leave_after = max(leave_after, arrives + timedelta(minutes=needed))
     missed = impact.missed_segment_no is not None
     return impact.model_copy(
         update={
             "rebook_segment_no": rebook.segment_no,
+            "flown_legs": max(flown) + 1 if flown else 0,
             "leave_after": leave_after,
             "arrive_before": None if missed else arrives,
         }
@@ -152,7 +157,8 @@ def _expected_departure(segment: Segment) -> datetime:
     return (None if segment.flight is None else segment.flight.departure.expected()) or segment.starts_at
 
 
-def _has_left(segment: Segment, now: datetime) -> bool:
+def has_left(segment: Segment, now: datetime) -> bool:
+    """Whether it is flown, or under way: a flight that its airline has cancelled never is."""
     flight: FlightStatus | None = segment.flight
     if flight is not None and flight.phase in _UNDER_WAY:
         return True

@@ -10,9 +10,11 @@ from temporalio.client import Client
 
 from activities.admission import booking_input, cancellation_input, start_booking
 from activities.alternatives import Alternatives, old_flight
+from activities.assessing import has_left
 from activities.failures import told_to_temporal
+from activities.ways_on import OldFlight
 from gateways.ports import Vendors
-from schema.bookings import SagaPolicy
+from schema.bookings import OutstandingEffect, SagaPolicy
 from schema.disruptions import (
     Alternative,
     CancellationOfOld,
@@ -24,12 +26,13 @@ from schema.disruptions import (
     RebookStep,
 )
 from schema.errors import InvariantBroken, ServiceUnavailable
+from schema.money import Money
 from schema.payments import cancellation_workflow_id_for
 from schema.references import booking_id_for, item_reference
 from schema.states import CONFIRMED_STATES, BookingState, ItemState
 from store import bookings, disruptions, itineraries, offers, payments, quotes
 from store.database import Database
-from store.records import NewBooking, NewItem, StoredBooking
+from store.records import NewBooking, NewItem, StoredBooking, StoredItem
 
 _SOON: Final = timedelta(seconds=60)
 """An offer that expires within this is looked for again before it is booked."""
@@ -87,7 +90,9 @@ class Rebooking:
             await itineraries.get(connection, disruption.itinerary_id, lock=True)
             current = await _read(connection, disruption.disruption_id, lock=True)
             busy = await disruptions.rebooking_of(connection, current.itinerary_id)
-            if current.state != "offered" or busy is not None:
+            old = await old_flight(connection, current)
+            flown_since = not old.flown_legs and await _begun(connection, current, old)
+            if current.state != "offered" or busy is not None or flown_since:
                 return current.model_copy(update={"reason": "conflict"})
             new = await self._new_booking(connection, current, chosen)
             await bookings.create(connection, new)
@@ -163,8 +168,11 @@ class Rebooking:
 
     @activity.defn
     async def plan_cancellation_of_old(self, step: DisruptionStep) -> CancellationOfOld:
-        """What giving up the old flight is told, claimed against any other cancellation; nothing where it is given up already. Raises
-        ServiceUnavailable, to be tried again, while another change of the booking is under way."""
+        """What giving up the old flight is told, claimed against any other cancellation; nothing where it is given up already.
+
+        A ticket of which a part is flown is left to an operator, for suppliers cancel whole orders. Raises ServiceUnavailable, to be
+        tried again, while another change of the booking is under way.
+        """
         async with told_to_temporal(step.retry_initial_s), self._database.transaction() as connection:
             disruption = await _read(connection, step.disruption_id)
             old = await old_flight(connection, disruption)
@@ -173,6 +181,9 @@ class Rebooking:
             item = next(one for one in booking.items if one.item_no == old.item.item_no)
             if item.state != ItemState.CONFIRMED or booking.state == BookingState.CANCELLED:
                 return CancellationOfOld()
+            refund = _alternative(disruption, disruption.chosen or 0).refund
+            if old.flown_legs or await _begun(connection, disruption, old):
+                return CancellationOfOld(by_hand=_left_unflown(item, old, refund))
             if booking.state not in CONFIRMED_STATES:
                 raise ServiceUnavailable(f"booking {booking.booking_id} is {booking.state}")
             confirmed = [one.item_no for one in booking.items if one.state == ItemState.CONFIRMED]
@@ -185,11 +196,34 @@ class Rebooking:
                 one for one in await payments.of_booking(connection, booking.booking_id) if one.captured.amount_minor
             ]
             plan = cancellation_input(booking, captured[-1], self._vendors, self._policy, item_nos)
-            refund = _alternative(disruption, disruption.chosen or 0).refund
             agreed = {"agreed_fee": plan.captured - min(refund, plan.captured, key=lambda one: one.amount_minor)}
             return CancellationOfOld(
                 workflow_id=workflow_id, plan=plan.model_copy(update=agreed | {"reason": "rebooked"})
             )
+
+
+async def _begun(connection: AsyncConnection, disruption: Disruption, old: OldFlight) -> bool:
+    """Whether a flight of the old ticket has left."""
+    itinerary = await itineraries.get(connection, disruption.itinerary_id)
+    assert itinerary is not None, "the old flight was found in it"
+    now = datetime.now(UTC)
+    ticket = (old.booking_id, old.item.item_no)
+    return any(has_left(one, now) for one in itinerary.segments if (one.booking_id, one.item_no) == ticket)
+
+
+def _left_unflown(item: StoredItem, old: OldFlight, refund: Money) -> OutstandingEffect:
+    """What an operator is asked to settle with the supplier."""
+    flights = ", ".join(segment.key() for segment in old.replaced)
+    promised = f"; the traveller was promised {refund.decimal()} {refund.currency}" if refund.amount_minor else ""
+    return OutstandingEffect(
+        vendor=item.supplier,
+        step="flight",
+        reference=item.client_reference,
+        provider_reference=item.provider_booking_ref,
+        amount=refund if refund.amount_minor else None,
+        problem=f"have it give up what is not flown ({flights}), and refund what it gives back for that{promised}; "
+        "never cancel the order as a whole",
+    )
 
 
 async def _read(connection: AsyncConnection, disruption_id: str, *, lock: bool = False) -> Disruption:

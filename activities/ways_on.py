@@ -10,60 +10,82 @@ from schema.itineraries import FlightDetails, Segment
 from schema.money import Money
 from schema.offers import FlightOffer, FlightSegment, SearchRequest
 from schema.searches import TripSearch
-from search.journeys import arrival, departure, journeys
+from search.journeys import Journeys, arrival, departure, journeys
 from store.records import StoredItem
 
 _ONE_DAY: Final = timedelta(days=1)
 
 
 class OldFlight:
-    """What another offer would take the place of: a ticket there and back, of which one journey is disrupted."""
+    """What another offer would take the place of: a ticket of which one journey is disrupted, or what is left to fly of it."""
 
-    def __init__(self, booking_id: str, segment: Segment, item: StoredItem) -> None:
+    def __init__(self, booking_id: str, segment: Segment, item: StoredItem, flown_legs: int = 0) -> None:
+        """`flown_legs`: so many of the ticket's flights are flown, and are left alone."""
         assert isinstance(item.offer, FlightOffer), "only flights are disrupted"
         assert isinstance(segment.details, FlightDetails), "only flights are disrupted"
         self.booking_id = booking_id
         self.item = item
         self.offer = item.offer
-        self._destinations = [] if item.search_request is None else [item.search_request.destination]
-        self._ways = journeys(item.offer, self._destinations)
-        self.outbound = segment.details.item_leg < len(self._ways.there)
-        self.arrives = arrival(self.affected(item.offer)[-1])
+        self.flown_legs = flown_legs
+        request = item.search_request
+        self._destinations = [] if request is None else [request.destination]
+        one_way = request is not None and request.one_way
+        ways = journeys(item.offer, self._destinations, one_way=one_way)
+        self._one_way = one_way or flown_legs > 0
+        self._there, self._back = ways.there, ways.back
+        self.outbound = segment.details.item_leg < len(ways.there)
+        self.replaced = item.offer.segments[flown_legs:]
+        self.arrives = arrival(self.replaced[-1] if flown_legs else self.affected(item.offer)[-1])
+
+    @property
+    def replaceable(self) -> bool:
+        """Whether one ticket could take its place: not where a journey is under way, and another one is still to follow it."""
+        there_under_way = 0 < self.flown_legs < len(self._there)
+        return not (there_under_way and self._back)
 
     def affected(self, offer: FlightOffer) -> list[FlightSegment]:
         """Of an offer, the journey in the direction that is disrupted."""
-        ways = journeys(offer, self._destinations)
+        ways = self._journeys(offer)
         return ways.there if self.outbound or not ways.back else ways.back
 
     def other_way(self, offer: FlightOffer) -> list[str]:
         """The flights of the journey that is not disrupted."""
-        ways = journeys(offer, self._destinations)
+        ways = self._journeys(offer)
+        if not ways.back:
+            return []
         return [segment.key() for segment in (ways.back if self.outbound else ways.there)]
 
     def trips(self, currency: str) -> list[TripSearch]:
         """What to search for: the disrupted journey on its day, and a day later; the other one as it was."""
         request = self._request()
         asked = [request]
-        later = request.departure_date + _ONE_DAY if self.outbound else request.return_date + _ONE_DAY
-        if not self.outbound:
-            asked.append(request.model_copy(update={"return_date": later}))
-        elif later <= request.return_date:
-            asked.append(request.model_copy(update={"departure_date": later}))
+        if self.outbound or request.return_date is None:
+            later = request.departure_date + _ONE_DAY
+            if request.return_date is None or later <= request.return_date:
+                asked.append(request.model_copy(update={"departure_date": later}))
+        else:
+            asked.append(request.model_copy(update={"return_date": request.return_date + _ONE_DAY}))
         given = {"kinds": ["flight"], "currency": currency}
         return [TripSearch.model_validate(one.model_dump() | given) for one in asked]
 
+    def _journeys(self, offer: FlightOffer) -> Journeys:
+        return journeys(offer, self._destinations, one_way=self._one_way)
+
     def _request(self) -> SearchRequest:
-        """How it was found, or would have been."""
-        if self.item.search_request is not None:
+        """How it was found, or would have been; one way, for what is left to fly of a ticket."""
+        if self.item.search_request is not None and not self.flown_legs:
             return self.item.search_request
-        there, back = self._ways.there, self._ways.back
+        there = self.replaced if self.flown_legs else self._there
+        back = [] if self.flown_legs else self._back or there
+        known = self.item.search_request
         return SearchRequest(
             origin=there[0].origin,
             destination=there[-1].destination,
             departure_date=there[0].departs_at.date(),
-            return_date=(back or there)[0].departs_at.date(),
+            return_date=back[0].departs_at.date() if back else None,
             travellers=self.offer.seats,
             kinds=["flight"],
+            cabin="economy" if known is None else known.cabin,
             currency=self.offer.price.currency,
         )
 
@@ -92,7 +114,7 @@ def usable(
         too_early = impact.leave_after is not None and departure(way[0]) < impact.leave_after
         too_late = impact.arrive_before is not None and arrival(way[-1]) >= impact.arrive_before
         left = departure(offer.segments[0]) <= now
-        same = old.offer.item_key() == offer.item_key()
+        same = [segment.key() for segment in old.replaced] == [segment.key() for segment in offer.segments]
         if missed or too_early or too_late or left or same or offer.seats < old.offer.seats:
             continue
         best.setdefault(offer.equal_key(), offer)

@@ -63,6 +63,9 @@ class ImpactView(Message):
     connection_minutes: int | None
     late_hotel_segment_nos: list[int]
     late_car_segment_nos: list[int]
+    flown_legs: int = 0
+    """So many flights of the ticket are flown. Above 0 the alternatives are one way, in place of the flights after them, and their
+    `refund` is 0: what the airline gives back for those flights is settled afterwards."""
 
     @classmethod
     def of(cls, impact: Impact) -> "ImpactView":

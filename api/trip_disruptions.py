@@ -98,6 +98,8 @@ def _impact(disruption: Disruption, by_no: dict[int, Segment], language: Languag
         lines.append(say(language, "connection_left", flight=name_of(missed), length=left))
     elif missed is not None:
         lines.append(say(language, "connection_gone", flight=name_of(missed)))
+    if impact.flown_legs and disruption.state in ("offered", "rebooking", "rebooked"):
+        lines.append(say(language, "rest_only"))
     for key, numbers in (("late_hotel", impact.late_hotel_segment_nos), ("late_car", impact.late_car_segment_nos)):
         lines.extend(say(language, key, name=name_of(by_no[no])) for no in numbers if no in by_no)
     return lines

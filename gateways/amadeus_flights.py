@@ -21,11 +21,9 @@ BOOKING_DEMANDS = ("invoiceAddressRequired", "mailingAddressRequired", "postalCo
 
 
 def search_body(request: SearchRequest) -> dict[str, object]:
-    """GetFlightOffersQuery: there and back as one offer. The whole trip in one cabin, so that an offer's cabin is a fact of it."""
-    legs = [
-        (request.origin, request.destination, request.departure_date),
-        (request.destination, request.origin, request.return_date),
-    ]
+    """GetFlightOffersQuery: one originDestination there, and for a return a second one, sold as one offer. The whole trip in one
+    cabin, so that an offer's cabin is a fact of it."""
+    legs = request.journeys
     ids = [str(number) for number in range(1, len(legs) + 1)]
     cabin = {"cabin": request.cabin.upper(), "coverage": "ALL_SEGMENTS", "originDestinationIds": ids}
     return {

@@ -188,7 +188,7 @@ class AvisCars:
             "brand": brand,
             "pickup_date": local_time(datetime.combine(request.departure_date, request.pickup_time)),
             "pickup_location": request.destination,
-            "dropoff_date": local_time(datetime.combine(request.return_date, request.dropoff_time)),
+            "dropoff_date": local_time(datetime.combine(request.last_day, request.dropoff_time)),
             "dropoff_location": request.destination,
             "country_code": request.residence_country,
             "age": str(request.driver_age),

@@ -47,7 +47,7 @@ def offer_of(
     price, rate_code = _listed(vehicle.object("rate_totals"))
     sipp = category.text("sipp_code")
     pickup_at = datetime.combine(request.departure_date, request.pickup_time)
-    dropoff_at = datetime.combine(request.return_date, request.dropoff_time)
+    dropoff_at = datetime.combine(request.last_day, request.dropoff_time)
     return FoundOffer(
         offer=CarOffer(
             offer_id="",

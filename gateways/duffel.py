@@ -4,7 +4,7 @@ Our reference is kept as the order's metadata, which no list can be filtered by:
 once, so repeating a create cannot book twice; it answers "already booked", which means: look it up.
 """
 
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from urllib.parse import urlencode
 
 import structlog
@@ -89,14 +89,12 @@ class DuffelFlights:
         return self._capabilities
 
     async def search(self, request: SearchRequest, correlation_id: str) -> list[FoundOffer]:
-        """POST /air/offer_requests, there and back as one offer. Offers that lack what we need are left out."""
+        """POST /air/offer_requests: one slice there, and for a return a second one, sold as one offer. Offers that lack what we need
+        are left out."""
         call = self._wire.http.searching("search", correlation_id)
         query = urlencode({"return_offers": "true", "supplier_timeout": self._supplier_timeout_ms})
         data: dict[str, object] = {
-            "slices": [
-                _slice(request.origin, request.destination, request.departure_date.isoformat()),
-                _slice(request.destination, request.origin, request.return_date.isoformat()),
-            ],
+            "slices": [_slice(*journey) for journey in request.journeys],
             "passengers": [{"type": "adult"} for _ in range(request.travellers)],
             "cabin_class": request.cabin,
         }
@@ -310,8 +308,8 @@ class DuffelFlights:
         return _fee(order, cancellation)
 
 
-def _slice(origin: str, destination: str, departure_date: str) -> dict[str, object]:
-    return {"origin": origin, "destination": destination, "departure_date": departure_date}
+def _slice(origin: str, destination: str, on: date) -> dict[str, object]:
+    return {"origin": origin, "destination": destination, "departure_date": on.isoformat()}
 
 
 def _passenger(passenger_id: str, traveller: Traveller) -> dict[str, object]:

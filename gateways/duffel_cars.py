@@ -127,7 +127,7 @@ class DuffelCars:
         data: dict[str, object] = {
             "pickup_date": request.departure_date.isoformat(),
             "pickup_time": f"{request.pickup_time:%H:%M}",
-            "dropoff_date": request.return_date.isoformat(),
+            "dropoff_date": request.last_day.isoformat(),
             "dropoff_time": f"{request.dropoff_time:%H:%M}",
             "pickup_location": place,
             "dropoff_location": place,
@@ -214,7 +214,7 @@ def _found(rate: Fields, request: SearchRequest, expires_at: datetime) -> FoundO
             dropoff_place=rate.object("dropoff_location").text("name"),
             airport=request.destination,
             pickup_at=datetime.combine(request.departure_date, request.pickup_time),
-            dropoff_at=datetime.combine(request.return_date, request.dropoff_time),
+            dropoff_at=datetime.combine(request.last_day, request.dropoff_time),
         ),
         supplier_state={"rate_id": rate.text("id"), "payment_type": payment_type},
     )

@@ -110,7 +110,7 @@ class LiteApiHotels:
 
     async def search(self, request: SearchRequest, correlation_id: str) -> list[FoundOffer]:
         """POST /hotels/rates by the airport's code; the answer names the hotels too. Nothing for a trip without a night."""
-        if request.return_date <= request.departure_date:
+        if request.last_day <= request.departure_date:
             return []
         city = place_of(request.destination).city
         call = self._wire.search_http.searching("search", correlation_id)
@@ -208,7 +208,7 @@ class LiteApiHotels:
         return {
             "iataCode": request.destination,
             "checkin": request.departure_date.isoformat(),
-            "checkout": request.return_date.isoformat(),
+            "checkout": request.last_day.isoformat(),
             "occupancies": [{"adults": request.travellers}],
             "currency": request.currency,
             "guestNationality": request.residence_country,

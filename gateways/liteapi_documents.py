@@ -70,7 +70,7 @@ def offer_of(
             stars=_stars(hotel),
             room_type=room,
             check_in=request.departure_date,
-            check_out=request.return_date,
+            check_out=request.last_day,
         ),
         supplier_state={
             "offer_id": room_type.text("offerId"),
@@ -78,7 +78,7 @@ def offer_of(
             "room": room,
             "refundable": refundable,
         },
-        version=_version(hotel_id, room, request.departure_date, request.return_date, refundable=refundable),
+        version=_version(hotel_id, room, request.departure_date, request.last_day, refundable=refundable),
     )
 
 

@@ -95,7 +95,7 @@ class RapidHotels:
 
     async def search(self, request: SearchRequest, correlation_id: str) -> list[FoundOffer]:
         """GET /regions for the properties at the airport, then GET /properties/availability; nothing for a trip without a night."""
-        if request.return_date <= request.departure_date:
+        if request.last_day <= request.departure_date:
             return []
         call = self._wire.http.searching("search", correlation_id)
         property_ids = await self._properties.near(call, request.destination)
@@ -313,7 +313,7 @@ def _availability(request: SearchRequest, property_ids: list[str]) -> str:
     return urlencode(
         [
             ("checkin", request.departure_date.isoformat()),
-            ("checkout", request.return_date.isoformat()),
+            ("checkout", request.last_day.isoformat()),
             ("currency", request.currency),
             ("country_code", request.residence_country),
             ("language", LANGUAGE),

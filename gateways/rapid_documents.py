@@ -64,7 +64,7 @@ def offer_of(
             stars=described.stars,
             room_type=room_name,
             check_in=request.departure_date,
-            check_out=request.return_date,
+            check_out=request.last_day,
         ),
         supplier_state={"price_check": price_check.text("href"), "occupancy": occupancy},
     )

@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Literal
 
-from schema.bookings import SagaPolicy
+from schema.bookings import OutstandingEffect, SagaPolicy
 from schema.flights import Change
 from schema.model import Message
 from schema.money import Money
@@ -66,6 +66,8 @@ class Impact(Message):
     rebook_segment_no: int | None = None
     """Of the flight that another would take the place of: the changed one, or the connection that is missed. None: no other flight
     would help, or it has left already."""
+    flown_legs: int = 0
+    """So many flights of that flight's ticket are flown: only those after them are replaced. 0: the ticket is replaced as a whole."""
     leave_after: datetime | None = None
     """No alternative may leave before."""
     arrive_before: datetime | None = None
@@ -204,10 +206,12 @@ class RebookingEnded(DisruptionStep):
 
 
 class CancellationOfOld(Message):
-    """How the old flight is given up; without a plan it is given up already."""
+    """How the old flight is given up; with neither a plan nor work for an operator it is given up already."""
 
     workflow_id: str | None = None
     plan: CancellationInput | None = None
+    by_hand: OutstandingEffect | None = None
+    """What only its supplier's people can settle, because a part of the ticket is flown."""
 
 
 class DisruptionClosed(DisruptionStep):

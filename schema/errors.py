@@ -168,6 +168,7 @@ REFUSALS: dict[str, Refusal] = {
         Refusal("amount_out_of_range", 422, "The amount is negative, zero or too large"),
         Refusal("date_in_past", 422, "The date has passed"),
         Refusal("return_before_departure", 422, "The return is before the departure"),
+        Refusal("return_date_missing", 422, "Hotels and cars need a return date; only flights can be one way"),
         Refusal("too_many_travellers", 422, "There are more travellers than seats in an offer, or fewer"),
         Refusal("unknown_offer", 422, "No such offer, or somebody else's"),
         Refusal("offer_expired", 422, "The offer has expired; search again"),

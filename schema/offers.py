@@ -158,12 +158,15 @@ def plain(name: str) -> str:
 
 
 class SearchRequest(ClientMessage):
-    """A trip to look for: there on `departure_date`, back on `return_date`; hotel and car for the days between."""
+    """A trip to look for: there on `departure_date`, back on `return_date`; hotel and car for the days between.
+
+    Without `return_date` it is one way, of flights alone: a stay and a rental have an end.
+    """
 
     origin: Iata
     destination: Iata
     departure_date: date
-    return_date: date
+    return_date: date | None = None
     travellers: Annotated[int, Field(strict=True, ge=1, le=MAX_TRAVELLERS)] = 1
     kinds: Annotated[list[Kind], Field(min_length=1, max_length=3)] = ["flight", "hotel", "car"]
     cabin: Cabin = "economy"
@@ -177,8 +180,31 @@ class SearchRequest(ClientMessage):
     def _places_and_dates_make_sense(self) -> Self:
         if self.origin == self.destination:
             raise PydanticCustomError("invalid_request", "destination is the same as origin", {"field": "destination"})
-        if self.return_date < self.departure_date:
+        if self.return_date is None:
+            if set(self.kinds) != {"flight"}:
+                raise PydanticCustomError(
+                    "return_date_missing",
+                    "hotels and cars need a return_date; one way, say kinds: [flight]",
+                    {"field": "return_date"},
+                )
+        elif self.return_date < self.departure_date:
             raise PydanticCustomError(
                 "return_before_departure", "return_date is before departure_date", {"field": "return_date"}
             )
         return self
+
+    @property
+    def one_way(self) -> bool:
+        return self.return_date is None
+
+    @property
+    def journeys(self) -> list[tuple[str, str, date]]:
+        """The journeys, each from where to where on which day: there, and back unless it is one way."""
+        there = (self.origin, self.destination, self.departure_date)
+        return [there] if self.return_date is None else [there, (self.destination, self.origin, self.return_date)]
+
+    @property
+    def last_day(self) -> date:
+        """On which hotel and car end. Asked only by those who sell them, and so never of a one-way trip."""
+        assert self.return_date is not None, "a search of hotels or cars has a return date"
+        return self.return_date

@@ -55,8 +55,11 @@ class Arranging:
             converted_price=self._rates.converted(offer.price, self._trip.shown_in),
             found_at=entry.found_at,
             stale=stale,
-            ways=journeys(offer, self._destinations) if isinstance(offer, FlightOffer) else None,
+            ways=self._ways(offer) if isinstance(offer, FlightOffer) else None,
         )
+
+    def _ways(self, offer: FlightOffer) -> Journeys:
+        return journeys(offer, self._destinations, one_way=self._trip.one_way)
 
     def _sorted(self, found: list[Shown]) -> list[Shown]:
         """They are in order of price, and stay so where the wished order does not tell them apart."""

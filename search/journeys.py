@@ -1,4 +1,4 @@
-"""A flight offer's two journeys, there and back, on the clocks of the airports."""
+"""A flight offer's journeys, there and perhaps back, on the clocks of the airports."""
 
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from schema.zones import zone_of
 class Journeys:
     there: list[FlightSegment]
     back: list[FlightSegment]
-    """Empty if the offer does not lead back."""
+    """Empty for a journey one way."""
 
     @property
     def duration(self) -> timedelta:
@@ -26,9 +26,12 @@ class Journeys:
         return len(self.there) == 1 and len(self.back) <= 1
 
 
-def journeys(offer: FlightOffer, destinations: Collection[str]) -> Journeys:
-    """Parted at the first of the destinations; where none of them is reached, at the longest stay on the ground."""
+def journeys(offer: FlightOffer, destinations: Collection[str], *, one_way: bool = False) -> Journeys:
+    """Parted at the first of the destinations; where none of them is reached, at the longest stay on the ground. `one_way`: as it was
+    asked for, for then a change on the way may be the longest stay."""
     segments = offer.segments
+    if one_way:
+        return Journeys(segments, [])
     arrived = (number for number, segment in enumerate(segments) if segment.destination in destinations)
     stays = [later.departs_at - earlier.arrives_at for earlier, later in pairwise(segments)]
     longest = max(range(len(stays)), key=lambda number: stays[number], default=0)

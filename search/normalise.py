@@ -37,6 +37,8 @@ def _faults(offer: Offer, supplier: Supplier, request: SearchRequest, now: datet
         yield "that has expired"
     if _days(offer, request) != (request.departure_date, request.return_date):
         yield "for other days than asked"
+    if request.one_way and _goes_on(offer, request.destination):
+        yield "that leads on from where it was to end"
     if _has_started(offer, now):
         yield "in the past"
 
@@ -45,12 +47,16 @@ def _days(offer: Offer, request: SearchRequest) -> tuple[date, date | None]:
     """There and back."""
     match offer:
         case FlightOffer():
-            ways = journeys(offer, {request.destination})
+            ways = journeys(offer, {request.destination}, one_way=request.one_way)
             return offer.starts_on(), ways.back[0].departs_at.date() if ways.back else None
         case HotelOffer():
             return offer.check_in, offer.check_out
         case CarOffer():
             return offer.pickup_at.date(), offer.dropoff_at.date()
+
+
+def _goes_on(offer: Offer, destination: str) -> bool:
+    return isinstance(offer, FlightOffer) and destination in [segment.destination for segment in offer.segments[:-1]]
 
 
 def _has_started(offer: Offer, now: datetime) -> bool:

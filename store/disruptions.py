@@ -109,7 +109,8 @@ async def choose(connection: AsyncConnection, disruption: Disruption, number: in
 async def rebooked(connection: AsyncConnection, disruption: Disruption, booking_id: str, item_no: int) -> None:
     """The old flights are replaced. Needs a transaction."""
     await _change(connection, disruption, state="rebooked", closed_at=datetime.now(UTC))
-    gone = await itineraries.replaced(connection, disruption.itinerary_id, booking_id, item_no)
+    flown_legs = disruption.impact.flown_legs
+    gone = await itineraries.replaced(connection, disruption.itinerary_id, booking_id, item_no, flown_legs)
     data: dict[str, object] = {
         "disruption_id": disruption.disruption_id,
         "rebooking_id": disruption.rebooking_id,

@@ -181,9 +181,11 @@ async def on_flight(connection: AsyncConnection, flight_key: str, after: str, li
     return list(await connection.scalars(query, {"of_flight": flight_key}))
 
 
-async def replaced(connection: AsyncConnection, itinerary_id: str, booking_id: str, item_no: int) -> list[int]:
-    """The item's flights are not flown: others were booked in their place. Returns which segments they were. Needs a transaction, and
-    that the caller raises the revision."""
+async def replaced(
+    connection: AsyncConnection, itinerary_id: str, booking_id: str, item_no: int, flown_legs: int = 0
+) -> list[int]:
+    """The item's flights, except the first `flown_legs`, are not flown: others were booked in their place. Returns which segments they
+    were. Needs a transaction, and that the caller raises the revision."""
     statement = (
         update(itinerary_segments)
         .where(
@@ -191,6 +193,7 @@ async def replaced(connection: AsyncConnection, itinerary_id: str, booking_id: s
             itinerary_segments.c.booking_id == booking_id,
             itinerary_segments.c.item_no == item_no,
             itinerary_segments.c.state == "confirmed",
+            itinerary_segments.c.item_leg >= flown_legs,
         )
         .values(state="replaced")
         .returning(itinerary_segments.c.segment_no)

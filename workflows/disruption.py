@@ -158,7 +158,8 @@ class DisruptionWorkflow:
             pause_s = min(pause_s * 2, _LONGEST_PAUSE_S)
 
     async def _give_up_old(self) -> None:
-        """By a cancellation of its own, which sees to the refund; if even that cannot be begun, an operator does it."""
+        """By a cancellation of its own, which sees to the refund. If that cannot be begun, or part of the ticket is flown, an
+        operator does it."""
         while True:
             self._say("The new flight is confirmed; giving up the old one")
             try:
@@ -179,13 +180,18 @@ class DisruptionWorkflow:
                             parent_close_policy=ParentClosePolicy.ABANDON,
                             static_summary="Gives up the flight that was rebooked",
                         )
-                return
+                if old.by_hand is None:
+                    return
+                reason, effect = "a rebooked ticket is partly flown", old.by_hand
             except (ActivityError, ChildWorkflowError) as error:
-                problem = str(error.cause or error)
-            effect = OutstandingEffect(
-                vendor="travelhub", step="flight", reference=self._told.disruption_id, problem=problem
-            )
-            resolution = await self._desk.ask_operator("the rebooked flight is not given up", [effect], aside=True)
+                reason = "the rebooked flight is not given up"
+                effect = OutstandingEffect(
+                    vendor="travelhub",
+                    step="flight",
+                    reference=self._told.disruption_id,
+                    problem=str(error.cause or error),
+                )
+            resolution = await self._desk.ask_operator(reason, [effect], aside=True)
             if resolution is not None and resolution.action != "retry":
                 return
 

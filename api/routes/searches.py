@@ -46,6 +46,7 @@ SearchIdPath = Annotated[str, Path(alias="search_id", pattern=SEARCH_ID_PATTERN)
             "unknown_place",
             "date_in_past",
             "return_before_departure",
+            "return_date_missing",
             "too_many_travellers",
             "unknown_currency",
             "amount_out_of_range",
@@ -112,7 +113,7 @@ def _check(trip: TripSearch, now: datetime) -> None:
         faults.append(Fault(code="date_in_past", field="/departure_date", detail="that day has passed everywhere"))
     last_day = (now + _HORIZON).date()
     for name, day in (("departure_date", trip.departure_date), ("return_date", trip.return_date)):
-        if day > last_day:
+        if day is not None and day > last_day:
             detail = f"trips can be booked until {last_day}"
             faults.append(Fault(code="invalid_request", field=f"/{name}", detail=detail))
     if faults:

@@ -18,14 +18,16 @@ def at(hours: float) -> datetime:
     return DAY + timedelta(hours=hours)
 
 
-def flight(no: int, origin: str, destination: str, leaves: float, arrives: float, item_no: int = 1) -> Segment:
+def flight(
+    no: int, origin: str, destination: str, leaves: float, arrives: float, item_no: int = 1, leg: int = 0
+) -> Segment:
     return Segment(
         segment_no=no,
         booking_id="B",
         item_no=item_no,
         state="confirmed",
         details=FlightDetails(
-            carrier="ZZ", number=str(no), origin=origin, destination=destination, cabin="economy", item_leg=0
+            carrier="ZZ", number=str(no), origin=origin, destination=destination, cabin="economy", item_leg=leg
         ),
         starts_at=at(leaves),
         ends_at=at(arrives),
@@ -139,10 +141,33 @@ def test_flights_of_one_ticket_are_replaced_together():
     assert (found.kind, found.impact.rebook_segment_no) == ("missed_connection", 1)
 
 
-def test_a_ticket_that_is_partly_flown_cannot_be_exchanged():
-    out, back = flight(1, "LHR", "LIS", 9, 12), flight(2, "LIS", "LHR", 100, 103)
-    found = assessed(back, out, changes=["cancelled"], now=at(50))
-    assert (found.kind, found.wants_alternatives) == ("flight_cancelled", False)
+def test_of_a_ticket_that_is_partly_flown_the_rest_is_replaced():
+    out, back = flight(1, "LHR", "LIS", 9, 12), flight(2, "LIS", "LHR", 100, 103, leg=1)
+    found = assessed(back, out, changes=["cancelled"], now=at(50)).impact
+    assert (found.rebook_segment_no, found.flown_legs) == (2, 1)
+    assert assessed(back, out, changes=["cancelled"]).impact.flown_legs == 0, "nothing is flown yet"
+
+
+def test_a_way_back_of_two_flights_is_replaced_from_its_first():
+    out = flight(1, "LHR", "LIS", 9, 12)
+    first, second = flight(2, "LIS", "MAD", 100, 101, leg=1), flight(3, "MAD", "LHR", 103, 105, leg=2)
+    found = assessed(second, out, first, changes=["cancelled"], now=at(50)).impact
+    assert (found.rebook_segment_no, found.flown_legs) == (3, 1)
+
+
+def test_who_is_in_the_air_is_rebooked_from_where_they_land():
+    out = flight(1, "LHR", "LIS", 9, 12)
+    first = late(flight(2, "LIS", "MAD", 100, 101, leg=1), 240, "departed")
+    second = flight(3, "MAD", "LHR", 103, 105, leg=2)
+    found = assessed(first, out, second, changes=["delayed"], minutes=240, now=at(102))
+    assert found.kind == "missed_connection"
+    assert (found.impact.rebook_segment_no, found.impact.flown_legs) == (3, 2)
+    assert found.impact.leave_after == at(101 + 4 + 1), "an hour to change"
+
+
+def test_a_ticket_that_is_flown_out_of_order_is_left_alone():
+    out, back = flight(1, "LHR", "LIS", 9, 12), late(flight(2, "LIS", "LHR", 100, 103, leg=1), 0, "departed")
+    assert not assessed(out, back, changes=["cancelled"], now=at(1)).wants_alternatives
 
 
 def test_a_flight_that_has_left_is_not_replaced():

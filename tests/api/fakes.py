@@ -83,8 +83,12 @@ def offer_of(kind: Kind, amount_minor: int = 10_000, **changes: object) -> Offer
 
 
 def on_the_days_of(request: SearchRequest, offer: Offer) -> Offer:
-    """The offer, there and back on the days that are asked for."""
+    """The offer, there and back on the days that are asked for; its first flight alone if that is one way."""
     there, back = request.departure_date, request.return_date
+    if back is None:
+        assert isinstance(offer, FlightOffer)
+        first = offer.segments[0]
+        return offer.model_copy(update={"segments": [first.model_copy(update=_at(there, first))]})
     if isinstance(offer, HotelOffer):
         return offer.model_copy(update={"check_in": there, "check_out": back})
     if isinstance(offer, CarOffer):

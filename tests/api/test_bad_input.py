@@ -260,6 +260,13 @@ SEARCH_FAULTS: dict[str, tuple[dict[str, object], str, str]] = {
     "nowhere": ({"destination": "LHR"}, "invalid_request", "/destination"),
     "in the past": ({"departure_date": str(trip_day(-2).date())}, "date_in_past", "/departure_date"),
     "the return first": ({"return_date": str(DAY - timedelta(days=1))}, "return_before_departure", "/return_date"),
+    "a hotel without an end": ({"return_date": None}, "return_date_missing", "/return_date"),
+    "a car without an end": ({"return_date": None, "kinds": ["flight", "car"]}, "return_date_missing", "/return_date"),
+    "one way, too far ahead": (
+        {"departure_date": str(trip_day(400).date()), "return_date": None, "kinds": ["flight"]},
+        "invalid_request",
+        "/departure_date",
+    ),
     "too far ahead": ({"return_date": str(trip_day(400).date())}, "invalid_request", "/return_date"),
     "no such day": ({"departure_date": "2031-02-30"}, "invalid_request", "/departure_date"),
     "too many people": ({"travellers": 10}, "too_many_travellers", "/travellers"),

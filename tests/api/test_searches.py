@@ -41,6 +41,21 @@ async def test_offers_of_every_kind_are_found_and_can_be_booked(caller: Caller, 
     assert booked.status_code == 202, booked.text
 
 
+async def test_one_way_is_flights_alone_and_can_be_booked(caller: Caller, database: Database) -> None:
+    one_way = {name: value for name, value in SEARCH.items() if name != "return_date"} | {"kinds": ["flight"]}
+    body = (await caller.post("/v1/searches", one_way)).json()
+    (offer,) = body["offers"]
+    assert [segment["destination"] for segment in offer["segments"]] == ["JFK"]
+    async with database.read() as connection:
+        found = await offers.load(connection, caller.client_id, [offer["offer_id"]])
+    booked = await caller.post("/v1/bookings", booking_body([entry.offer for entry in found.values()]))
+    assert booked.status_code == 202, booked.text
+    again = (await caller.post("/v1/searches", SEARCH | {"kinds": ["flight"]})).json()
+    assert [segment["destination"] for segment in again["offers"][0]["segments"]] == ["JFK", "LHR"], (
+        "not from the cache"
+    )
+
+
 async def test_only_the_kinds_asked_for_are_searched(caller: Caller) -> None:
     body = (await caller.post("/v1/searches", SEARCH | {"kinds": ["car", "hotel", "car"]})).json()
     assert [report["kind"] for report in body["suppliers"]] == ["hotel", "car"]

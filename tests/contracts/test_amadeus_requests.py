@@ -42,6 +42,11 @@ CASES: dict[str, tuple[Vendor, Supplied, int]] = {
         lambda s: s.search(search_request(travellers=9, cabin="premium_economy"), "trip-1"),
         2,
     ),
+    "search one way": (
+        behind_token(amadeus([offer()])),
+        lambda s: s.search(search_request(return_date=None, kinds=["flight"]), "trip-1"),
+        2,
+    ),
     "check": (behind_token(amadeus([])), lambda s: s.check("trip-1"), 2),
     "price": (behind_token(priced(offer())), lambda s: s.price(FOUND_STATE, "trip-1"), 2),
     "book": (behind_token(CREATED), lambda s: s.book(reservation_request(PRICED_STATE)), 2),

@@ -64,6 +64,11 @@ DUFFEL: dict[str, tuple[Vendor, Supplied, int]] = {
         lambda s: s.search(search_request(travellers=9, cabin="premium_economy"), "trip-1"),
         1,
     ),
+    "search one way": (
+        Vendor(duffel({"offers": [flight_offer()]}, 201)),
+        lambda s: s.search(search_request(return_date=None, kinds=["flight"]), "trip-1"),
+        1,
+    ),
     "check": (Vendor(duffel([], meta=PAGE)), lambda s: s.check("trip-1"), 1),
     "price": (Vendor(duffel(flight_offer())), lambda s: s.price(FLIGHT_STATE, "trip-1"), 1),
     "hold": (Vendor(duffel(order(), 201)), lambda s: s.hold(reservation_request(FLIGHT_STATE)), 1),

@@ -71,10 +71,10 @@ class Trip:
         )
 
 
-async def shopped(vendors: Vendors, code: str, *, holdable: bool = False) -> Trip:
+async def shopped(vendors: Vendors, code: str, *, holdable: bool = False, **asked: object) -> Trip:
     """A trip that was searched and priced, and is ready to be reserved."""
     supplier = vendors.supplier(code)
-    offers = await supplier.search(search_request(), "trip-1")
+    offers = await supplier.search(search_request(**asked), "trip-1")
     chosen = next(item for item in offers if item.offer.holdable or not holdable)
     check = await supplier.price(chosen.supplier_state, "trip-1")
     assert check.price == chosen.offer.price

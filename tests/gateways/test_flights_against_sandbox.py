@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 
+import pytest
 import pytest_asyncio
 
 from gateways.flight_ports import TellsOfFlights
@@ -66,6 +67,19 @@ async def test_flights_as_they_were_sold_by_either_supplier(vendors: Vendors):
             assert news.arrival is not None
             assert news.arrival.airport == segment.destination
             assert news.arrival.scheduled == instant(segment.arrives_at, segment.destination)
+
+
+@pytest.mark.parametrize("code", ["amadeus", "duffel"])
+async def test_one_way_is_sold_and_booked(sandbox: RunningSandbox, vendors: Vendors, code):
+    trip = await shopped(vendors, code, return_date=None, kinds=["flight"])
+    assert isinstance(await trip.do("book"), Confirmed)
+    assert [entry["status"] for entry in sandbox.reservations()] == ["confirmed"]
+    for found in await trip.supplier.search(search_request(return_date=None, kinds=["flight"]), "trip-1"):
+        assert isinstance(found.offer, FlightOffer)
+        legs = found.offer.segments
+        assert (legs[0].origin, legs[-1].destination) == ("LHR", "CDG")
+        assert legs[0].departs_at.date() == search_request().departure_date
+        assert "LHR" not in [leg.destination for leg in legs], "it does not lead back"
 
 
 async def test_a_late_flight_from_the_estimate_to_its_arrival(sandbox: RunningSandbox, vendors: Vendors):

@@ -14,6 +14,7 @@ from api.app import create_app
 from schema.disruptions import ChooseAlternative, DisruptionChoice, KeepFlight
 from schema.links import trip_link
 from schema.states import BookingState, ItemState
+from search.journeys import arrival, journeys
 from tests.api.browsing import browser_started
 from tests.api.live import served
 from tests.saga.disrupted import (
@@ -28,6 +29,7 @@ from tests.saga.disrupted import (
     workflow_of,
 )
 from tests.saga.harness import House
+from tests.saga.test_people import open_case, resolution
 from workers.follow_ups import following_up
 from workers.relay import relaying
 
@@ -194,6 +196,47 @@ async def test_an_alternative_that_does_not_exist_is_refused(at_work: House):
         await workflow_of(house, offered).execute_update("choose", dearer)
     assert (await in_state(house, itinerary, "offered")).disruption_id == offered.disruption_id
     await workflow_of(house, offered).execute_update("keep", KeepFlight())
+
+
+async def test_of_a_partly_flown_ticket_only_the_way_back_is_replaced(at_work: House):
+    """Nothing of it is cancelled or refunded by us: the supplier knows only whole orders, and the flown part is one with the rest."""
+    house = at_work
+    trip, itinerary = await confirmed(house, kinds=("flight",))
+    ways = journeys((await house.stored(trip.booking_id)).items[0].offer, {"LIS"})
+    flown, ahead = flights_of(itinerary)[: len(ways.there)], flights_of(itinerary)[len(ways.there) :]
+    for segment in flown:
+        await airline_says(
+            house, segment, departed_at=segment.starts_at.isoformat(), arrived_at=segment.ends_at.isoformat()
+        )
+    await airline_says(house, ahead[0], cancelled=True)
+
+    offered = await in_state(house, itinerary, "offered")
+    assert offered.impact.flown_legs == len(flown)
+    assert [one.number for one in offered.alternatives] == list(range(1, len(offered.alternatives) + 1))
+    for one in offered.alternatives:
+        assert (one.offer.segments[0].origin, one.offer.segments[-1].destination) == ("LIS", "LHR")
+        assert (one.refund.amount_minor, one.difference) == (0, one.offer.price), "nobody can promise what comes back"
+    arrivals = [arrival(one.offer.segments[-1]) for one in offered.alternatives]
+    assert arrivals == sorted(arrivals), "who arrives first is best"
+
+    begun = await choose(house, offered, 1)
+    case = await open_case(house, trip, "partly flown")
+    (effect,) = case.effects
+    old = (await house.stored(trip.booking_id)).items[0]
+    assert (effect.vendor, effect.reference) == (old.supplier, old.client_reference)
+    assert effect.provider_reference == old.provider_booking_ref
+    await settled(house, begun.booking_id, BookingState.CONFIRMED)
+    after = {segment.segment_no: segment for segment in (await itinerary_of(house, trip)).segments}
+    assert {after[segment.segment_no].state for segment in flown} == {"confirmed"}
+    assert {after[segment.segment_no].state for segment in ahead} == {"replaced"}
+    assert {segment.state for segment in after.values() if segment.booking_id == begun.booking_id} == {"confirmed"}
+
+    await workflow_of(house, offered).execute_update("resolve", resolution(case, "settled_by_hand"))
+    assert (await workflow_of(house, offered).result()).state == "rebooked"
+    assert (await house.stored(trip.booking_id)).state == BookingState.CONFIRMED
+    effects = {entry["type"] for entry in await house.ledger(trip.booking_id)}
+    assert not effects & {"flight.cancelled", "payment.refunded"}, "by the supplier's and the provider's own books"
+    await clean(house, trip.booking_id, begun.booking_id)
 
 
 async def test_a_gate_is_told_and_nothing_is_offered(at_work: House):

@@ -7,11 +7,13 @@ import pytest
 from structlog.testing import CapturingLogger
 
 from gateways.ports import Supplier
+from schema.errors import VendorContractBroken
 from schema.money import Money
-from schema.offers import FlightOffer, SearchRequest
+from schema.offers import FlightOffer, FoundOffer, SearchRequest
 from search.ages import Ages
 from search.copies import Copies, Copy, Key
 from search.journeys import journeys
+from search.normalise import checked
 from search.queries import cache_key
 from search.rates import Rates
 from tests.api.fakes import FakeSupplier, offer_of, trip_day
@@ -94,6 +96,43 @@ def test_a_long_change_is_not_taken_for_the_stay() -> None:
     assert [leg.origin for leg in journeys(offer, {"EWR"}).there] == ["LHR"], (
         "no word of JFK: parted at the longest stay"
     )
+
+
+def test_one_way_a_change_is_no_stay() -> None:
+    offer = _flight(
+        ("LHR", "KEF", "2030-06-01T10:00", "2030-06-01T12:00"), ("KEF", "EWR", "2030-06-02T10:00", "2030-06-02T12:00")
+    )
+    ways = journeys(offer, {"JFK"}, one_way=True)
+    assert ([leg.origin for leg in ways.there], ways.back, ways.direct) == (["LHR", "KEF"], [], False)
+
+
+def test_one_way_and_there_and_back_have_keys_of_their_own() -> None:
+    supplier: Supplier = FakeSupplier("one", "flight")  # pyright: ignore[reportAssignmentType]
+    one_way = REQUEST.model_copy(update={"return_date": None})
+    assert cache_key(supplier, one_way) != cache_key(supplier, REQUEST)
+
+
+@pytest.mark.parametrize(
+    ("return_date", "legs", "fault"),
+    [
+        (None, 1, None),
+        (None, 2, "that leads on from where it was to end"),
+        (DAY + timedelta(days=4), 1, "for other days than asked"),
+        (DAY + timedelta(days=4), 2, None),
+    ],
+)
+def test_an_answer_must_lead_back_if_and_only_if_that_was_asked(return_date, legs, fault) -> None:
+    there, back = f"{DAY}T10:00", f"{DAY + timedelta(days=4)}T10:00"
+    offer = _flight(("LHR", "JFK", there, there), ("JFK", "LHR", back, back))
+    offer = offer.model_copy(update={"supplier": "one", "segments": offer.segments[:legs]})
+    request = REQUEST.model_copy(update={"return_date": return_date, "kinds": ["flight"]})
+    supplier: Supplier = FakeSupplier("one", "flight")  # pyright: ignore[reportAssignmentType]
+    found = [FoundOffer(offer=offer, supplier_state={})]
+    if fault is None:
+        assert checked(supplier, request, found, datetime.now(UTC)) == found
+    else:
+        with pytest.raises(VendorContractBroken, match=fault):
+            checked(supplier, request, found, datetime.now(UTC))
 
 
 NOW = datetime(2030, 1, 1, tzinfo=UTC)
