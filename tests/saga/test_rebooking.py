@@ -11,7 +11,17 @@ from temporalio.exceptions import ApplicationError
 from temporalio.service import RPCError
 
 from api.app import create_app
-from schema.disruptions import ChooseAlternative, DisruptionChoice, KeepFlight
+from schema.bookings import TASK_QUEUE
+from schema.disruptions import (
+    DISRUPTION_WORKFLOW,
+    ChooseAlternative,
+    DisruptionChoice,
+    DisruptionInput,
+    DisruptionResult,
+    KeepFlight,
+    disruption_id_for,
+    disruption_workflow_id_for,
+)
 from schema.links import trip_link
 from schema.states import BookingState, ItemState
 from search.journeys import arrival, journeys
@@ -251,13 +261,38 @@ async def test_a_gate_is_told_and_nothing_is_offered(at_work: House):
 
 
 async def test_nobody_chooses(at_work: House):
+    """A second disruption of the trip, begun by hand so that its patience is certain: its deadline is its own, and ends it."""
     house = at_work
-    impatient = house.settings.disruption.model_copy(update={"choice_timeout_s": 2.0})
-    settings = house.settings.model_copy(update={"disruption": impatient})
-    _, itinerary = await confirmed(house, kinds=("flight",))
-    async with following_up(settings, house.database, house.client):
-        await airline_says(house, flights_of(itinerary)[0], cancelled=True)
-        # Whichever of the two takes the event decides how long is waited; the end is one of these.
-        disruption = await in_state(house, itinerary, "offered", "expired")
-    if disruption.deadline_at - disruption.opened_at < timedelta(minutes=1):
-        await in_state(house, itinerary, "expired")
+    trip, itinerary = await confirmed(house, kinds=("flight",))
+    out = flights_of(itinerary)[0]
+    await airline_says(house, out, cancelled=True)
+    patient = await in_state(house, itinerary, "offered")
+    told = DisruptionInput(
+        disruption_id=disruption_id_for(itinerary.itinerary_id, out.flight_key, patient.flight_revision + 1),
+        itinerary_id=itinerary.itinerary_id,
+        client_id=house.client_id,
+        booking_id=trip.booking_id,
+        segment_no=out.segment_no,
+        flight_key=out.flight_key,
+        flight_revision=patient.flight_revision + 1,
+        changes=["cancelled"],
+        delay_minutes=0,
+        correlation_id=trip.correlation_id,
+        policy=house.settings.disruption.model_copy(update={"choice_timeout_s": 2.0}),
+        saga=house.settings.saga,
+    )
+    result = await house.client.execute_workflow(
+        DISRUPTION_WORKFLOW,
+        told,
+        id=disruption_workflow_id_for(told.disruption_id),
+        task_queue=TASK_QUEUE,
+        result_type=DisruptionResult,
+    )
+    assert result.state == "expired"
+    expired = await in_state(house, itinerary, "expired")
+    assert (expired.disruption_id, expired.chosen, expired.rebooking_id) == (told.disruption_id, None, None)
+    assert expired.alternatives, "there was something to choose"
+    assert expired.closed_at >= expired.deadline_at
+    assert (await workflow_of(house, patient).result()).state == "superseded"
+    assert (await house.stored(trip.booking_id)).state == BookingState.CONFIRMED
+    assert {segment.state for segment in (await itinerary_of(house, trip)).segments} == {"confirmed"}
