@@ -148,7 +148,8 @@ def _collapse_key(text: str) -> str:
 
 
 def _refused(answer: Answer) -> Outcome:
-    """Raises VendorUnavailable where FCM itself says that it did nothing for now; a 503 of somebody else proves nothing."""
+    """Raises VendorUnavailable for FCM's own UNAVAILABLE: Google asks for it to be sent again after Retry-After, and the collapse key
+    hides a repeat. A 503 of somebody else proves nothing."""
     code = _error_code(answer)
     if answer.status == UNAVAILABLE and code == "UNAVAILABLE":
         raise VendorUnavailable(VENDOR, f"status {answer.status}, {code}", retry_after_s=answer.retry_after_s)

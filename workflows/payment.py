@@ -81,10 +81,13 @@ class Payment:
         return result.outcome
 
     async def _wait_for_customer(self, step: PaymentStep) -> PaymentOutcome:
-        """3-D Secure: woken by the webhook, looking now and then without it, until the deadline or a cancellation."""
+        """3-D Secure, or PayPal's approval: woken by the webhook, looking now and then without it, until the deadline or a
+        cancellation."""
         saga, policy = self._saga, self._plan.policy
         await saga.record(
-            BookingState.AWAITING_PAYMENT, waiting_for="customer: finish the card's authentication", total=self.amount
+            BookingState.AWAITING_PAYMENT,
+            waiting_for=f"customer: agree to the payment with {self.via.provider}",
+            total=self.amount,
         )
         until = workflow.time() + policy.payment_action_timeout_s
         while True:
@@ -98,7 +101,7 @@ class Payment:
             )
             try:
                 result = await remote(
-                    Payments.look_at_authorisation, step, policy, "See how the card's authentication stands"
+                    Payments.look_at_authorisation, step, policy, "See whether the customer has agreed"
                 )
             except ActivityError:
                 continue  # the provider is away: the deadline still ends this

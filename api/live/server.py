@@ -2,7 +2,9 @@
 sticky sessions. What is sent on it is decided in `api/live/connection.py`."""
 
 import asyncio
+import contextlib
 import logging
+from collections.abc import Iterator
 from typing import Annotated, Any, Final, Protocol, cast
 
 import socketio
@@ -150,29 +152,21 @@ class LiveServer:
         client = await _authenticated(services, hello.token)
         connection = Connection(client.client_id, token_hash(hello.token), self._sender(sid), line.end)
         # Before the head is read, so that what is told in between is not missed.
-        services.live.register(connection)
-        try:
+        with _registered(services, connection):
             head = await services.live.head(client.client_id)
             if hello.last is not None and hello.last > head:
                 raise Conflict(f"your last message is number {head}", code="unknown_sequence", field="last")
-        except BaseException:
-            services.live.remove(connection)
-            raise
-        services.live.start(connection, head if hello.last is None else hello.last, head)
+            services.live.start(connection, head if hello.last is None else hello.last, head)
         return connection
 
     async def _welcome_page(self, services: Services, sid: str, line: Line, hello: TripHello) -> TripConnection:
         itinerary_id = trip_opened_by(services.settings, hello.trip)
         connection = TripConnection(itinerary_id, self._sender(sid), line.end)
-        services.live.register(connection)
-        try:
+        with _registered(services, connection):
             revision = await services.live.revision(itinerary_id)
             if revision is None:
                 raise Unauthenticated("there is no such trip, or its link has expired")
-        except BaseException:
-            services.live.remove(connection)
-            raise
-        services.live.start_trip(connection, revision)
+            services.live.start_trip(connection, revision)
         return connection
 
     def _sender(self, sid: str) -> SendPacket:
@@ -195,6 +189,16 @@ class LiveServer:
         services, connection = self._connections.pop(sid)
         services.live.remove(connection)
         _log.info("live_disconnected", room=connection.room, reason=reason)
+
+
+@contextlib.contextmanager
+def _registered(services: Services, connection: AnyConnection) -> Iterator[None]:
+    """Registered for good only if what is done within it succeeds, so that neither a refusal nor a cancellation leaves it behind."""
+    with contextlib.ExitStack() as undo:
+        services.live.register(connection)
+        undo.callback(services.live.remove, connection)
+        yield
+        undo.pop_all()
 
 
 def _of_a_trip(auth: object) -> bool:

@@ -82,6 +82,11 @@ async def test_the_payer_approves_and_the_trip_goes_on(at_work: House):
     trip = await house.prepare(kinds=("flight",), **ON_PAYPALS_PAGE)
     handle = await house.start(trip)
     order = await waits_for_approval(house, trip)
+
+    async def says_so() -> bool:
+        return (await house.stored(trip.booking_id)).waiting_for == "customer: agree to the payment with paypal"
+
+    await eventually(says_so)
     found = await house.vendors.payments("paypal").get(order, trip.correlation_id)
     assert found.approval_url is not None
     assert (await house.sandbox.post(f"/_sandbox/paypal/orders/{order}/approve")).is_success
