@@ -126,6 +126,7 @@ async def failed_and_held(house: House) -> str:
 
 
 async def failed_and_booked(house: House) -> str:
+    """To cancel it costs something, which people decide on."""
     trip = await failed(house)
     outcome, _ = await house.vendors.supplier("duffel").book(by_hand(trip))
     assert isinstance(outcome, Confirmed)

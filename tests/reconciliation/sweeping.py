@@ -33,7 +33,7 @@ from workers.audit import AuditReport, check, gather
 PLANTED_AT_ONCE = 12
 AT_ONCE = 30
 """Activities at work: more would only make the clocks of two cores run late."""
-PATIENT = {"undo_budget_s": 30.0, "heartbeat_timeout_s": 5.0}
+PATIENT = {"undo_budget_s": 60.0, "heartbeat_timeout_s": 10.0}
 """Here a hundred repairs share two cores, and none of them is to give up for want of a turn. Not longer: a refund whose key is
 answered with an error for as long as it lives is asked for under the next one after this."""
 LONGEST_S = 400

@@ -67,7 +67,7 @@ WRONGS = {
     "reserved": Wrong(planting.failed_and_reserved, "open_authorisation", effects=("payment.voided",)),
     "paid": Wrong(planting.failed_and_paid, "paid_without_booking", effects=_GIVEN_BACK),
     "held": Wrong(planting.failed_and_held, "reservation_without_owner", effects=("flight.cancelled",)),
-    "booked": Wrong(planting.failed_and_booked, "reservation_without_owner", effects=("flight.cancelled",)),
+    "booked": Wrong(planting.failed_and_booked, "reservation_without_owner", "case"),
     "refunded": Wrong(planting.refunded_by_hand, "refund_by_hand", "case", _CONFIRMED),
     "refunded_at_paypal": Wrong(planting.refunded_by_hand_at_paypal, "refund_by_hand", "case", _CONFIRMED),
     "disputed": Wrong(planting.disputed, "disputed", "case", _CONFIRMED),
@@ -102,15 +102,12 @@ CALLS = [
     _look("look_at_nobodys", STRIPE, "get", GET_INTENT, "nobodys_reserved"),
     _effect("void_nobodys", STRIPE, "void", VOID, "nobodys_reserved", "repair"),
     _look("find_payment", STRIPE, "find", LIST_INTENTS, "in_doubt"),
-    _effect("void_unwanted", STRIPE, "void", VOID, "reserved", "repair"),
     _look("ask_for_disputes", STRIPE, "list_disputes", LIST_DISPUTES, "paid"),
     _effect("give_back", STRIPE, "refund", REFUND, "paid", "undo"),
     _look("see_the_refund", STRIPE, "list_refunds", LIST_REFUNDS, "paid"),
-    _look("find_order", DUFFEL, "find", GET_ORDER, "held"),
-    _effect("release_order", DUFFEL, "cancel", CANCEL_FLIGHT, "held", "undo"),
+    _look("find_order", DUFFEL, "find", GET_ORDER, "booked"),
     _look("fee_of_order", DUFFEL, "cancellation_fee", CANCEL_FLIGHT, "booked"),
-    _effect("cancel_order", DUFFEL, "cancel", CANCEL_FLIGHT, "booked", "undo"),
-    _look("refunds_by_hand", STRIPE, "list_refunds", LIST_REFUNDS, "refunded"),
+    _effect("release_order", DUFFEL, "cancel", CANCEL_FLIGHT, "held", "undo"),
     _look("refunds_by_hand_at_paypal", PAYPAL, "list_refunds", GET_PAYPAL_ORDER, "refunded_at_paypal"),
     _look("find_hotel", RAPID, "find", FIND_HOTEL, "missing"),
     _look("look_at_left_payment", STRIPE, "get", GET_INTENT, "left"),
@@ -120,7 +117,6 @@ CALLS = [
     _effect("void_left", STRIPE, "void", VOID, "left", "undo"),
     _look("look_at_paypal_order", PAYPAL, "get", GET_PAYPAL_ORDER, "left_to_paypal"),
     _effect("void_left_at_paypal", PAYPAL, "void", VOID_PAYPAL, "left_to_paypal", "undo"),
-    _effect("give_left_back", STRIPE, "refund", REFUND, "left_refunding", "undo"),
     _effect("give_left_back_by_paypal", PAYPAL, "refund", PAYPAL_REFUND, "left_refunding_by_paypal", "undo"),
 ]
 
@@ -162,12 +158,12 @@ class RunCase:
 
 
 def all_cases() -> list[Case]:
-    """Everything that can be wrong, alone, and with every call of its repair meeting every fault."""
-    cases = [Case(wrong) for wrong in WRONGS]
+    """Everything that can be wrong, every call of its repair meeting every fault; alone where another has the same calls."""
+    cases: list[Case] = []
     for wrong in WRONGS:
         calls = [call for call in CALLS if call.place.scenario == wrong]
         turns = range(max((len(faults_of(call.place)) for call in calls), default=0))
-        cases += [Case(wrong, tuple(_met(calls, turn))) for turn in turns]
+        cases += [Case(wrong, tuple(_met(calls, turn))) for turn in turns] or [Case(wrong)]
     return cases
 
 
