@@ -249,6 +249,23 @@ async def test_of_a_partly_flown_ticket_only_the_way_back_is_replaced(at_work: H
     await clean(house, trip.booking_id, begun.booking_id)
 
 
+async def test_what_was_offered_whole_cannot_be_chosen_once_a_part_is_flown(at_work: House):
+    house = at_work
+    trip, itinerary = await confirmed(house, kinds=("flight",))
+    out, back = flights_of(itinerary)[0], flights_of(itinerary)[-1]
+    await airline_says(house, back, cancelled=True)
+    offered = await in_state(house, itinerary, "offered")
+    assert offered.impact.flown_legs == 0
+    await airline_says(house, out, departed_at=out.starts_at.isoformat())
+    with pytest.raises(WorkflowUpdateFailedError) as refused:
+        await choose(house, offered, 1)
+    assert isinstance(refused.value.cause, ApplicationError)
+    assert refused.value.cause.type == "conflict"
+    assert (await house.stored(trip.booking_id)).state == BookingState.CONFIRMED
+    assert "flight.cancelled" not in {entry["type"] for entry in await house.ledger(trip.booking_id)}
+    await workflow_of(house, offered).execute_update("keep", KeepFlight())
+
+
 async def test_a_gate_is_told_and_nothing_is_offered(at_work: House):
     house = at_work
     _, itinerary = await confirmed(house, kinds=("flight",))
