@@ -177,8 +177,19 @@ async def _api(house: House) -> AsyncGenerator[httpx.AsyncClient]:
 
 
 def _orders(provider: str) -> list[Order]:
-    """None at all, and every order of all four."""
-    return [(), *permutations(EVENTS[provider])]
+    """None at all, every order of all four, and every order of one, two or three of them, where the rest comes when all is over."""
+    names = EVENTS[provider]
+    late: list[Order] = []
+    for in_time in (order for count in (1, 2, 3) for order in permutations(names, count)):
+        nothing = (None,) * (len(names) - len(in_time))
+        late.append((*in_time, *nothing, *(name for name in names if name not in in_time)))
+    return [(), *permutations(names), *late]
+
+
+def _doubled(order: Order, number: int) -> int:
+    """Which of them comes twice: each in turn."""
+    sent = [place for place, name in enumerate(order) if name is not None]
+    return sent[number % len(sent)] if sent else 0
 
 
 def differing(lives: list[Life], ends: list[dict[str, Any]]) -> list[Order]:
@@ -192,7 +203,10 @@ async def test_every_order_of_a_payments_webhooks_ends_the_same(provider: str, h
     monkeypatch.setattr("tests.saga.harness.workflow_runner", lambda _: UnsandboxedWorkflowRunner())
     places = asyncio.Semaphore(AT_ONCE)
     async with _api(house) as http, house.worker():
-        lives = [Life(house, http, provider, order, number % 4) for number, order in enumerate(_orders(provider))]
+        lives = [
+            Life(house, http, provider, order, _doubled(order, number))
+            for number, order in enumerate(_orders(provider))
+        ]
 
         async def live(life: Life) -> None:
             async with places:
