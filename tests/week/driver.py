@@ -35,7 +35,7 @@ from tests.week.evidence import announced_to, quiet, settled
 
 _FIRST_DAY_AHEAD = 4
 _LOOK_EVERY_S = 0.2
-_PATIENCE_S = 120
+_PATIENCE_S = 240
 """For one change to be told to all, with workers that die and start again on a busy machine."""
 _BOOKED_AT_ONCE = 6
 _CHANNELS: tuple[tuple[Channel, ...], ...] = (
@@ -325,9 +325,16 @@ async def a_lived_week(plan: Plan, data: Path) -> AsyncGenerator[Run]:
         "TRAVELHUB_NOTIFICATION": '{"delays_s": [1, 2], "receipt_wait_s": 4, "find_after_s": 1, "find_budget_s": 20}',
         "TRAVELHUB_DISRUPTION__ALTERNATIVES_FROM_MINUTES": "60",
         "TRAVELHUB_OUTBOUND__QUOTA_PER_MINUTE": "{}",
+        # A search for other flights, beside all that goes on here, on a machine that is busy with other work.
+        "TRAVELHUB_SAGA__STEP_TIMEOUT_S": "40",
+        "TRAVELHUB_SAGA__HEARTBEAT_TIMEOUT_S": "5",
     }
     async with running_house(data, workers=plan.workers, api=True, more=more) as house:
         run = Run(plan, house, a_week(plan.seed, plan.flights))
-        await run.book()
-        await run.live()
+        try:
+            await run.book()
+            await run.live()
+        except BaseException as error:
+            error.add_note(f"the week of {plan}")
+            raise
         yield run
