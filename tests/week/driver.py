@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from random import Random
 
+from temporalio.client import WorkflowUpdateRPCTimeoutOrCancelledError
 from temporalio.service import RPCError
 
 from schema.disruptions import (
@@ -218,7 +219,7 @@ class Run:
             return
         told = said.tells or any(self.said[person.name, key] for person in people)
         if not said.tells:
-            await self._asked_since(segment, now)
+            await self._asked_since(segment, now, said.news.get("gate"))
         if told:
             await asyncio.gather(*(self._told(person, key) for person in people))
 
@@ -234,12 +235,16 @@ class Run:
         with _naming(f"{person.name} to hear {self.said[person.name, flight_key]} of {flight_key}"):
             await eventually(look, _PATIENCE_S, _LOOK_EVERY_S)
 
-    async def _asked_since(self, segment: Segment, since: datetime | None) -> None:
+    async def _asked_since(self, segment: Segment, since: datetime | None, gate: str | None = None) -> None:
+        """`gate`: and until it is known, because an answer that was given before is noted after."""
+
         async def look() -> bool:
             async with self.house.database.read() as connection:
                 stored = await flights.get(connection, segment.flight_key or "")
             if stored is None or (since is not None and stored.itineraries == 0):
                 return stored is not None  # nobody is on it any more
+            if gate is not None and stored.status.departure.gate != gate:
+                return False
             return stored.polled_at is not None and (since is None or stored.polled_at > since)
 
         with _naming(f"somebody to ask about {segment.flight_key}"):
@@ -263,7 +268,8 @@ class Run:
         else:
             first = disruption.alternatives[0]
             name, wish = "choose", ChooseAlternative(number=first.number, difference=first.difference)
-        with suppress(RPCError):  # the answer may be lost with the worker; what has become of it shows in the end
+        # The answer may be lost with the worker; what has become of the wish shows in the end.
+        with suppress(RPCError, WorkflowUpdateRPCTimeoutOrCancelledError):
             await handle.execute_update(name, wish, id=person.name)
         result = await asyncio.wait_for(handle.result(), _PATIENCE_S)
         self.did[f"disruptions {result.state}"] += 1
