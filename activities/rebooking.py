@@ -67,6 +67,15 @@ class Rebooking:
                 await start_booking(self._client, self._database, booking, plan)
             return RebookingBegun(booking_id=booking.booking_id, state="rebooking")
 
+    @activity.defn
+    async def look_at_choice(self, step: DisruptionStep) -> RebookingBegun:
+        """What the books say when `begin_rebooking` has not answered in time."""
+        async with told_to_temporal(step.retry_initial_s), self._database.transaction() as connection:
+            disruption = await _read(connection, step.disruption_id)
+        if disruption.state == "rebooking":
+            return RebookingBegun(booking_id=disruption.rebooking_id, state="rebooking")
+        return RebookingBegun(booking_id=None, reason="vendor_unavailable", state=disruption.state)
+
     async def _choose(self, disruption: Disruption, step: RebookStep) -> Disruption:
         """Into the books: the choice and its booking, in one transaction. What has expired since then is looked for again."""
         shown = next((one for one in disruption.alternatives if one.number == step.number), None)

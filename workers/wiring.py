@@ -120,6 +120,7 @@ def all_activities(
         disrupting.close_disruption,
         alternatives.find_alternatives,
         rebooking.begin_rebooking,
+        rebooking.look_at_choice,
         rebooking.look_at_rebooking,
         rebooking.end_rebooking,
         rebooking.plan_cancellation_of_old,

@@ -70,8 +70,8 @@ class DisruptionWorkflow:
                 await handle.signal("superseded", Superseded(by=told.disruption_id))
         if self._state == "open":
             await self._offer()
-        while self._state == "offered":
-            await self._wait_for_choice()
+        while self._state in ("offered", "rebooking"):
+            await (self._wait_for_choice() if self._state == "offered" else self._see_through())
         self._say(self._state)
         self._answer_all("no_choice")
         await workflow.wait_condition(workflow.all_handlers_finished)
@@ -114,20 +114,24 @@ class DisruptionWorkflow:
             await self._close("superseded" if self._superseded else "expired", None)
         elif isinstance(wish, KeepFlight):
             await self._close("kept", None)
-            self._answer(DisruptionChoice(state=self._state, message="you stay with the flight as it is"))
+            kept = DisruptionChoice(state=self._state, message="you stay with the flight as it is")
+            self._answer("conflict" if self._state == "rebooking" else kept)
         else:
             await self._rebook(wish)
 
     # ------------------------------------------------------------------ the rebooking
 
     async def _rebook(self, wish: ChooseAlternative) -> None:
-        """Once it has begun nothing stops it: a newer disruption waits for its end."""
+        """Once it is in the books nothing stops it: a newer disruption waits for its end."""
         step = RebookStep(**self._step().model_dump(), **wish.model_dump())
         saga, summary = self._told.saga, f"Book alternative {wish.number}"
         try:
             begun = await persistent(Rebooking.begin_rebooking, step, saga, summary, saga.undo_budget_s)
         except ActivityError as error:
             begun = RebookingBegun(booking_id=None, reason=why(error), state="offered")
+            if workflow.patched("the books say whether it was chosen"):
+                # A try that nobody waits for any more may have chosen it; its booking is then started, here or by the admission sweep.
+                begun = await local(Rebooking.look_at_choice, step)
         if begun.booking_id is None:
             self._state = begun.state if begun.state != "rebooking" else "offered"
             self._answer(begun.reason if begun.reason in REFUSALS else "conflict")
@@ -135,6 +139,9 @@ class DisruptionWorkflow:
         self._state = "rebooking"
         message = "the new flight is being booked; the old one stays until it is confirmed"
         self._answer(DisruptionChoice(state="rebooking", message=message, booking_id=begun.booking_id))
+
+    async def _see_through(self) -> None:
+        """Also when the deadline, or a wish to keep the flight, finds a choice in the books that nobody here has heard of."""
         ended = await self._follow()
         confirmed = ended in CONFIRMED_STATES
         reason = None if confirmed else f"the new booking is {ended.value}"

@@ -116,7 +116,9 @@ def test_what_is_signed_and_no_event(body: bytes):
 
 
 @pytest.mark.parametrize(
-    "signing", [{"key": ec.generate_private_key(ec.SECP256R1())}, {"age_s": 310}, {"age_s": -310}], ids=str
+    "signing",
+    [{"key": ec.generate_private_key(ec.SECP256R1())}, {"age_s": 310}, {"age_s": -310}],
+    ids=["by somebody else", "too old", "of the future"],
 )
 def test_mail_events_that_are_not_sendgrids_or_not_of_now(signing: dict):
     assert refused(lambda: mailed([event()], **signing)) == "invalid_signature"
@@ -136,7 +138,7 @@ def test_mail_events_are_good_for_some_minutes():
         {"X-Twilio-Email-Event-Webhook-Timestamp": str(int(time.time()) - 1)},
         {"X-Twilio-Email-Event-Webhook-Timestamp": "\u0663"},
     ],
-    ids=str,
+    ids=["none", "not ASCII", "of nothing", "no time", "another time", "a time in other digits"],
 )
 def test_mail_events_whose_signature_is_none(changes: dict):
     body = orjson.dumps([event()])

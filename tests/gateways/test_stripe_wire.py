@@ -143,6 +143,7 @@ async def test_a_webhook_about_something_else_names_nothing_of_ours():
         (EVENT, "t=1,v1=sch\xf6n", "invalid_signature"),
         (b"\xff", "t=1,v1=x", "invalid_signature"),
     ],
+    ids=["another body", "another secret", "too old", "none", "nonsense", "not ASCII", "no text"],
 )
 async def test_a_webhook_that_is_not_stripes_is_refused(body, signature, code):
     with pytest.raises(Malformed) as caught:
