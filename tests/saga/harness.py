@@ -96,14 +96,18 @@ class House:
     counter: int = 0
 
     @asynccontextmanager
-    async def worker(self, vendors: Vendors | None = None, **options: Any) -> AsyncGenerator[Worker]:
-        """A worker in this process, sandboxed, perhaps with vendors that misbehave."""
+    async def worker(
+        self, vendors: Vendors | None = None, *, temporal: Any = None, **options: Any
+    ) -> AsyncGenerator[Worker]:
+        """A worker in this process, sandboxed, perhaps with vendors, or a Temporal client of its activities, that misbehave."""
         defaults: dict[str, Any] = {"interceptors": [ObservedActivities()], "max_cached_workflows": 500}
         async with Worker(
             self.client,
             task_queue=TASK_QUEUE,
             workflows=WORKFLOWS,
-            activities=all_activities(self.settings, self.database, self.valkey, vendors or self.vendors, self.client),
+            activities=all_activities(
+                self.settings, self.database, self.valkey, vendors or self.vendors, temporal or self.client
+            ),
             workflow_runner=workflow_runner(self.settings),
             **{**defaults, **options},
         ) as worker:
