@@ -5,7 +5,7 @@ STAMP := .venv/installed
 # Extra arguments for the command behind a target: make test ARGS="-k refund", make demo ARGS=--json
 ARGS ?=
 # Test files side by side: most tests wait for a timer or for another process, not for a processor.
-TEST_JOBS ?= 3
+TEST_JOBS ?= 2
 
 # An environment that was made for another folder (a copied or moved checkout) would run that folder's code: make it anew.
 ifneq ($(wildcard $(STAMP)),)
@@ -32,7 +32,7 @@ up: $(STAMP) ## start the local stack and keep it running; Ctrl-C stops it
 down: $(STAMP) ## stop a local stack that was started with `travelhub up --detach`
 	@$(BIN)/travelhub down $(ARGS)
 
-test: $(STAMP) ## run the tests, three files at a time (TEST_JOBS=0: one after the other)
+test: $(STAMP) ## run the tests, two files at a time (TEST_JOBS=0: one after the other)
 	@$(BIN)/pytest --numprocesses $(TEST_JOBS) --dist loadfile $(ARGS) && echo 'All tests passed.' || { echo 'Tests failed: see above.'; exit 1; }
 
 lint: $(STAMP) ## check style, likely bugs and formatting

@@ -34,6 +34,10 @@ class AuditedNotice:
     shown: Json | None
     """What the live feed shows of it."""
 
+    def tried_since(self, moment: datetime) -> bool:
+        """What was read before may not show it yet."""
+        return any(datetime.fromisoformat(str(one["at"])) >= moment for one in self.attempts if "at" in one)
+
     @property
     def in_doubt(self) -> bool:
         """Nobody has recorded what came of one of its tries."""

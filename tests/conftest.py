@@ -4,15 +4,24 @@ Tests share them and stay apart by their own clients and ids.
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 
 import pytest
 import pytest_asyncio
+import structlog
 
 from sandbox.stack import Stack, running_stack
 from schema.settings import Settings
 from store.migrate import migrate
 from workers.bootstrap import bootstrap
+
+
+@pytest.fixture(autouse=True)
+def logging_of_its_own() -> Iterator[None]:
+    """How a command that a test runs in this process logs is not how the tests after it do."""
+    before = structlog.get_config()
+    yield
+    structlog.configure(**before)
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")

@@ -49,6 +49,7 @@ function away() {
 function reached() {
   seenAt = Date.now();
   failures = 0;
+  if (!navigator.onLine) return; // an answer that was on its way when the network went
   if (saidAway) {
     showFreshness("back", "back");
     setTimeout(() => {

@@ -169,3 +169,12 @@ def test_strangers_are_only_looked_for_in_the_whole():
     world = consistent_world()
     PLANTED["a_supplier_has_a_reservation_of_nobody"][1](world)
     assert check(world.evidence(whole=False)).violations == []
+
+
+@pytest.mark.parametrize(("since_s", "broken"), [(-1, set()), (1, {9})])
+def test_what_was_told_while_the_vendors_books_were_read_is_not_missed_in_them(since_s: int, broken: set[int]):
+    world = consistent_world()
+    world.messages = [one for one in world.messages if one.notification_id != "ntf_email"]
+    tried = [{"at": NOW.isoformat(), "vendor": "sendgrid", "ended": "confirmed"}]
+    world.change("notices", {"attempts": tried}, notification_id="ntf_email")
+    assert check(world.evidence(vendors_read_at=NOW + timedelta(seconds=since_s))).broken() == broken

@@ -19,7 +19,7 @@ from tests.saga.table import CUTS, HTTP_FAULTS, Case
 from tests.saga.vendors import CutVendors
 from workers.audit import AuditReport, check, gather
 
-AT_ONCE = 16
+AT_ONCE = 12
 """Cases in flight: they mostly wait for timers; more would only make the clocks of two cores run late."""
 _LATEST_EFFECT_S = 8
 """The longest a fault delays an effect, plus a margin: what has not landed by then does not land."""

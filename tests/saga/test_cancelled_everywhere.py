@@ -142,7 +142,7 @@ async def outcomes(
             if point.scenario == "car_refused":
                 await house.fault(contains=trip.correlation_id, **CAR_ROUTE, action="refuse")
             handle = await house.start(trip)
-            async with asyncio.timeout(60):
+            async with asyncio.timeout(200):
                 result = await handle.result()
             ended[point.id] = Ended(Case(point.scenario), trip, result.state, result.reason, [handle], False)
 

@@ -44,9 +44,10 @@ EVENTS = {
     ),
 }
 METHODS = {"stripe": "pm_card_visa", "paypal": "paypal"}
+_A_WHILE = {"delay_s": 4}
 FAULTS = {
-    "stripe": SCENARIOS["three_d_secure"] + SCENARIOS["refund_pending"],
-    "paypal": SCENARIOS["paypal_refund_pending"],
+    "stripe": [*SCENARIOS["three_d_secure"], *({**rule, **_A_WHILE} for rule in SCENARIOS["refund_pending"])],
+    "paypal": [{**rule, **_A_WHILE} for rule in SCENARIOS["paypal_refund_pending"]],
 }
 """The customer is asked, and the refund takes a while: somebody waits for news twice."""
 

@@ -257,7 +257,7 @@ def test_a_declined_payment(sandbox: RunningSandbox, api: httpx.Client):
 
 @pytest.mark.parametrize("denied", [False, True])
 def test_a_car_on_request(sandbox: RunningSandbox, api: httpx.Client, denied: bool):
-    sandbox.fault(vendor="avis", path="/cars/reservation/v2$", action="accept_later", delay_s=0.2, fail=denied)
+    sandbox.fault(vendor="avis", path="/cars/reservation/v2$", action="accept_later", delay_s=0.7, fail=denied)
     booked = book(api, quote(api))
     category = booked.json()["reservation"]["vehicle"]["category"]
     assert (category["vehicle_status"], category["vehicle_onrequest_status"]) == ("OnRequest", "Pending")

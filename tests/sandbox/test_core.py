@@ -151,7 +151,7 @@ def test_a_hold_expires_after_a_restart_too(tmp_path: Path):
 def test_what_was_accepted_is_done_after_a_restart(tmp_path: Path):
     database = tmp_path / "sandbox.sqlite"
     with serve(seed=7, database=database) as first:
-        first.fault(vendor="duffel", path="/air/orders$", action="accept_later", delay_s=0.3)
+        first.fault(vendor="duffel", path="/air/orders$", action="accept_later", delay_s=0.7)
         assert post_order(first, find_flight(first)).status_code == 202
     with serve(seed=7, database=database) as second:
         eventually(lambda: second.effects() == ["flight.ticketed"], "the order appears")

@@ -165,7 +165,7 @@ def test_unknown_ids(sandbox: RunningSandbox):
 
 
 def test_offers_expire():
-    with serve(seed=7, offer_ttl_s=0.2) as sandbox:
+    with serve(seed=7, offer_ttl_s=1.5) as sandbox:
         found = search_flights(sandbox)
         offer = found["offers"][0]
         assert sandbox.duffel.get(f"/air/offers/{offer['id']}").status_code == 200

@@ -200,7 +200,7 @@ def test_the_price_changes_when_priced(sandbox: RunningSandbox):
 
 def test_accepted_orders_appear_later(sandbox: RunningSandbox):
     offer = find_flight(sandbox)
-    sandbox.fault(**ORDERS, action="accept_later", delay_s=0.3)
+    sandbox.fault(**ORDERS, action="accept_later", delay_s=0.7)
     assert post_order(sandbox, offer).status_code == 202
     assert sandbox.duffel.get("/air/orders").json()["data"] == []
     assert error_of(post_order(sandbox, offer), 422) == "offer_request_already_booked"
@@ -211,7 +211,7 @@ def test_accepted_orders_appear_later(sandbox: RunningSandbox):
 
 def test_accepted_orders_may_fail_later(sandbox: RunningSandbox):
     offer = find_flight(sandbox)
-    sandbox.fault(**ORDERS, action="accept_later", delay_s=0.05, fail=True)
+    sandbox.fault(**ORDERS, action="accept_later", delay_s=0.7, fail=True)
     assert post_order(sandbox, offer).status_code == 202
     made = eventually(lambda: post_order(sandbox, offer).status_code == 201, "the offer request is free again")
     assert made
@@ -221,7 +221,7 @@ def test_accepted_orders_may_fail_later(sandbox: RunningSandbox):
 def test_accepted_payments_of_a_hold(sandbox: RunningSandbox):
     held = book_flight(sandbox, hold=True)
     body = {"data": {"order_id": held["id"], "payment": {"type": "balance", "amount": held["total_amount"]}}}
-    sandbox.fault(vendor="duffel", path="/air/payments", action="accept_later", delay_s=0.1)
+    sandbox.fault(vendor="duffel", path="/air/payments", action="accept_later", delay_s=0.7)
     assert sandbox.duffel.post("/air/payments", json=body).status_code == 202
     query = {"order_id": held["id"]}
     eventually(lambda: sandbox.duffel.get("/air/payments", params=query).json()["data"], "the payment appears")

@@ -187,7 +187,7 @@ def test_a_lost_answer_is_found_by_reference(sandbox: RunningSandbox, api: httpx
 
 @pytest.mark.parametrize("fails", [False, True])
 def test_a_booking_that_is_pending_first(sandbox: RunningSandbox, api: httpx.Client, fails: bool):
-    sandbox.fault(vendor="liteapi", path="/rates/book$", action="accept_later", delay_s=0.2, fail=fails)
+    sandbox.fault(vendor="liteapi", path="/rates/book$", action="accept_later", delay_s=0.7, fail=fails)
     reference = new_reference()
     made = booked(api, clientReference=reference)
     assert made["status"] == "PENDING"

@@ -162,7 +162,7 @@ def test_the_test_header_asks_for_stubs(sandbox, api, keyword, status, error):
 
 @pytest.mark.parametrize("fail", [False, True])
 def test_a_booking_may_be_pending(sandbox, api, fail):
-    sandbox.fault(vendor="expedia_rapid", method="POST", action="accept_later", delay_s=0.1, fail=fail)
+    sandbox.fault(vendor="expedia_rapid", method="POST", action="accept_later", delay_s=0.7, fail=fail)
     made = created(book(api, find_rate(api)))
     assert status_of(api, made) == "pending"
     assert (sandbox.effects(), sandbox.reservations()) == ([], [])
@@ -242,7 +242,7 @@ def test_not_every_rate_can_be_held(sandbox, api):
 @pytest.mark.parametrize("fail", [False, True])
 def test_a_resume_may_be_answered_202(sandbox, api, fail):
     made = held(api)
-    sandbox.fault(vendor="expedia_rapid", method="PUT", action="accept_later", delay_s=0.1, fail=fail)
+    sandbox.fault(vendor="expedia_rapid", method="PUT", action="accept_later", delay_s=0.7, fail=fail)
     assert follow(api, made["links"]["resume"]).status_code == 202
     assert status_of(api, made) == "pending"
     # While it is open, asking again does not do it twice.
@@ -256,7 +256,7 @@ def test_a_resume_may_be_answered_202(sandbox, api, fail):
 
 def test_a_drop_may_be_answered_202(sandbox, api):
     made = held(api)
-    sandbox.fault(vendor="expedia_rapid", method="DELETE", action="accept_later", delay_s=0.05)
+    sandbox.fault(vendor="expedia_rapid", method="DELETE", action="accept_later", delay_s=0.7)
     assert follow(api, made["links"]["cancel"]).status_code == 202
     eventually(lambda: status_of(api, made) == "canceled", "the hold is dropped")
     assert sandbox.effects() == ["hotel.held", "hotel.cancelled"]
@@ -299,7 +299,7 @@ def test_rooms_are_cancelled_one_by_one(sandbox, api):
 def test_a_cancellation_may_be_answered_202(sandbox, api, fail):
     made = created(book(api, find_rate(api)))
     (room,) = retrieved(api, made)["rooms"]
-    sandbox.fault(vendor="expedia_rapid", method="DELETE", action="accept_later", delay_s=0.1, fail=fail)
+    sandbox.fault(vendor="expedia_rapid", method="DELETE", action="accept_later", delay_s=0.7, fail=fail)
     assert follow(api, room["links"]["cancel"]).status_code == 202
     assert status_of(api, made) == "booked"
     assert follow(api, room["links"]["cancel"]).status_code == 202

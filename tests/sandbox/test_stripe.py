@@ -200,7 +200,7 @@ def test_what_is_captured_cannot_be_cancelled(api):
 @pytest.mark.parametrize("fail", [False, True])
 def test_a_capture_may_take_its_time(sandbox, api, fail):
     intent = intent_of(authorise(api))
-    sandbox.fault(vendor="stripe", path="/capture$", action="accept_later", delay_s=0.05, fail=fail)
+    sandbox.fault(vendor="stripe", path="/capture$", action="accept_later", delay_s=0.7, fail=fail)
     capture = f"/v1/payment_intents/{intent['id']}/capture"
     assert intent_of(api.post(capture, data={}))["status"] == "processing"
     assert error_of(api.post(capture, data={}), 400)["code"] == "payment_intent_unexpected_state"
@@ -270,7 +270,7 @@ def test_what_is_only_authorised_cannot_be_refunded(api):
 )
 def test_a_refund_may_take_its_time(sandbox, api, action, status, last_effect):
     intent = paid(api)
-    sandbox.fault(vendor="stripe", path="/refunds$", action=action, delay_s=0.1)
+    sandbox.fault(vendor="stripe", path="/refunds$", action=action, delay_s=0.7)
     refund = api.post("/v1/refunds", data={"payment_intent": intent}).json()
     assert refund["status"] == "pending"
     assert payment(sandbox)["refund_pending_minor"] == 25_000

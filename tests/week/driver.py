@@ -10,9 +10,10 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from random import Random
+from typing import Any
 
-from temporalio.client import WorkflowUpdateRPCTimeoutOrCancelledError
-from temporalio.service import RPCError
+from temporalio.client import WorkflowHandle, WorkflowUpdateFailedError, WorkflowUpdateRPCTimeoutOrCancelledError
+from temporalio.service import RPCError, RPCStatusCode
 
 from schema.disruptions import (
     ChooseAlternative,
@@ -34,6 +35,7 @@ from tests.saga.waiting import eventually
 from tests.week.airlines import DAYS, STAY_DAYS, Heard, Said, Story, TripPlan, a_week, landed
 from tests.week.evidence import announced_to, quiet, settled
 
+Handle = WorkflowHandle[Any, DisruptionResult]
 _FIRST_DAY_AHEAD = 4
 _LOOK_EVERY_S = 0.2
 _PATIENCE_S = 240
@@ -263,16 +265,39 @@ class Run:
         handle = self.house.client.get_workflow_handle(
             disruption_workflow_id_for(disruption.disruption_id), result_type=DisruptionResult
         )
-        if decision == "keep":
-            name, wish = "keep", KeepFlight()
-        else:
-            first = disruption.alternatives[0]
-            name, wish = "choose", ChooseAlternative(number=first.number, difference=first.difference)
-        # The answer may be lost with the worker; what has become of the wish shows in the end.
-        with suppress(RPCError, WorkflowUpdateRPCTimeoutOrCancelledError):
-            await handle.execute_update(name, wish, id=person.name)
+        if decision == "keep" or not await self._chose(handle, disruption, person):
+            with suppress(WorkflowUpdateFailedError):  # superseded a moment ago: the result tells
+                await self._wish(handle, "keep", KeepFlight(), person)
         result = await asyncio.wait_for(handle.result(), _PATIENCE_S)
         self.did[f"disruptions {result.state}"] += 1
+
+    async def _chose(self, handle: Handle, disruption: Disruption, person: Person) -> bool:
+        """The first alternative that can still be had as it was shown."""
+        for one in disruption.alternatives:
+            wish = ChooseAlternative(number=one.number, difference=one.difference)
+            try:
+                await self._wish(handle, "choose", wish, person)
+            except WorkflowUpdateFailedError:
+                self.did["alternatives gone"] += 1
+            else:
+                return True
+        return False
+
+    async def _wish(self, handle: Handle, name: str, wish: ChooseAlternative | KeepFlight, person: Person) -> None:
+        """An answer, or the wish itself, may be lost with the worker: it is said again, as the same wish."""
+        number = wish.number if isinstance(wish, ChooseAlternative) else 0
+        async with asyncio.timeout(_PATIENCE_S):
+            while True:
+                try:
+                    await handle.execute_update(name, wish, id=f"{person.name}-{number}")
+                except WorkflowUpdateRPCTimeoutOrCancelledError:
+                    continue
+                except RPCError as error:
+                    if error.status == RPCStatusCode.NOT_FOUND:  # it has ended
+                        return
+                    await asyncio.sleep(_LOOK_EVERY_S)
+                else:
+                    return
 
     async def _kill_workers(self) -> None:
         dice, stack = Random(f"{self.plan.seed}|deaths"), self.house.stack  # noqa: S311  # chooses moments, guards no secret

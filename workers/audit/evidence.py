@@ -265,6 +265,8 @@ class Evidence:
     bounds: Bounds
     answers: Sequence[WorkflowAnswer] | None = None
     in_motion: frozenset[str] = frozenset()
+    vendors_read_at: datetime | None = None
+    """Our books were read after it; None: both at once."""
     whole: bool = True
     """Every booking is in it: what a vendor has beyond them is nobody's."""
     notes: Sequence[str] = ()

@@ -48,6 +48,7 @@ async def gather(
             before = await store_audit.versions(connection, booking_ids)
             sample = await store_audit.newest(connection, booking_ids, histories)
         answers, notes = await _answers(settings, database, sample)
+        vendors_read_at = datetime.now(UTC)
         books = await _books_of(settings, database, vendors).read(booking_ids)
         async with database.transaction() as connection:
             ours = await store_audit.read_books(connection, booking_ids)
@@ -60,6 +61,7 @@ async def gather(
         vendors=books,
         bounds=bounds_of(policy or settings.saga, vendors),
         answers=answers,
+        vendors_read_at=vendors_read_at,
         in_motion=frozenset(
             booking.booking_id for booking in ours.bookings if before.get(booking.booking_id) != booking.version
         ),

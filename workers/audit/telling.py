@@ -22,7 +22,8 @@ def told_once_and_never_early(evidence: Evidence) -> Finding:
     for notice in evidence.ours.notices:
         finding.checked += 1
         messages = seen.pop(notice.notification_id, [])
-        for problem in _problems(notice, messages, looked=looked):
+        too_new = evidence.vendors_read_at is not None and notice.tried_since(evidence.vendors_read_at)
+        for problem in _problems(notice, messages, looked=looked and not too_new):
             finding.broken(notice.booking_id, f"{notice.kind} {notice.revision} by {notice.channel}: {problem}")
     if evidence.whole:
         for message in (one for messages in seen.values() for one in messages):

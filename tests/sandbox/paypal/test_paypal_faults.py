@@ -51,7 +51,7 @@ def test_a_vaulted_payer_may_be_wanted_back(sandbox, api, step):
 
 @pytest.mark.parametrize(("fail", "status", "effect"), [(False, "CREATED", "authorised"), (True, "DENIED", "declined")])
 def test_an_authorisation_may_be_reviewed_first(sandbox, api, fail, status, effect):
-    sandbox.fault(vendor="paypal", path="authorize$", action="accept_later", delay_s=0.05, fail=fail)
+    sandbox.fault(vendor="paypal", path="authorize$", action="accept_later", delay_s=0.7, fail=fail)
     authorization = api.authorised()
     assert (authorization["status"], sandbox.effects()) == ("PENDING", [])
     path = link(authorization, "self")
@@ -73,7 +73,7 @@ def test_what_is_voided_during_its_review_was_never_reserved(sandbox, api):
 @pytest.mark.parametrize("fail", [False, True])
 def test_an_order_is_completed_before_its_capture_is(sandbox, api, fail):
     order = made(api.order(intent="CAPTURE"))
-    sandbox.fault(vendor="paypal", path="capture$", action="accept_later", delay_s=0.05, fail=fail)
+    sandbox.fault(vendor="paypal", path="capture$", action="accept_later", delay_s=0.7, fail=fail)
     answer = made(api.step(link(order, "capture")))
     capture = capture_of(answer)
     assert (answer["status"], capture["status"], sandbox.effects()) == ("COMPLETED", "PENDING", [])
@@ -88,7 +88,7 @@ def test_an_order_is_completed_before_its_capture_is(sandbox, api, fail):
 
 def test_an_authorisation_that_could_not_be_captured_is_gone(sandbox, api):
     authorization = api.authorised()
-    sandbox.fault(vendor="paypal", path="capture$", action="accept_later", delay_s=0.05, fail=True)
+    sandbox.fault(vendor="paypal", path="capture$", action="accept_later", delay_s=0.7, fail=True)
     capture = made(api.step(link(authorization, "capture")))
     assert (capture["status"], payment(sandbox)["authorisation_open"]) == ("PENDING", True)
     assert issue_of(api.post(link(authorization, "void"))) == "PREVIOUSLY_CAPTURED"
@@ -106,7 +106,7 @@ def test_an_authorisation_that_could_not_be_captured_is_gone(sandbox, api):
 )
 def test_a_refund_may_take_its_time(sandbox, api, action, status, effect):
     capture = api.captured()
-    sandbox.fault(vendor="paypal", path="refund$", action=action, delay_s=0.05)
+    sandbox.fault(vendor="paypal", path="refund$", action=action, delay_s=0.7)
     refund = made(api.step(link(capture, "refund"), {"amount": money("100.00")}))
     assert (refund["status"], payment(sandbox)["refund_pending_minor"]) == ("PENDING", 10_000)
     assert issue_of(api.step(link(capture, "refund"), {"amount": money("150.01")})) == "REFUND_AMOUNT_EXCEEDED"

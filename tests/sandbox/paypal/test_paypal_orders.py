@@ -222,7 +222,7 @@ def test_a_restart_forgets_nothing(tmp_path):
     with serve(seed=7, database=database) as sandbox, PayPalClient(sandbox) as api:
         authorization = api.authorised()
         path = f"/v2/payments/authorizations/{authorization['id']}"
-        sandbox.fault(vendor="paypal", path="capture$", action="accept_later", delay_s=0.05)
+        sandbox.fault(vendor="paypal", path="capture$", action="accept_later", delay_s=0.7)
         capture = made(api.step(f"{path}/capture", key="kept"))
     with serve(seed=7, database=database) as sandbox, PayPalClient(sandbox) as api:
         eventually(lambda: sandbox.effects()[-1] == "payment.captured", "the capture is finished after the restart")
