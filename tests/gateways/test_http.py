@@ -179,7 +179,9 @@ def test_an_http_date_says_when_to_come_back(name):
     assert retry_after_s(headers, now) == 30
 
 
-async def test_each_call_carries_the_correlation_id_and_is_told_once_without_secrets():
+async def test_each_call_carries_the_correlation_id_and_is_told_once_without_secrets(monkeypatch):
+    # One that has logged before, in another test, may keep the configuration of that test.
+    monkeypatch.setattr("gateways.http._logger", structlog.stdlib.get_logger("gateways.http"))
     asked: list[httpx.Request] = []
 
     def answer(request: httpx.Request) -> httpx.Response:
