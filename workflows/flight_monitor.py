@@ -102,6 +102,7 @@ class FlightMonitorWorkflow:
         try:
             while self._fan_out is not None:
                 await self._tell_batch(self._fan_out)
+                self._tell_what_came_meanwhile()
             while self._newcomers:
                 await self._tell_newcomers(list(self._newcomers)[: self._plan.policy.fan_out_batch])
         except ActivityError as error:
@@ -117,6 +118,14 @@ class FlightMonitorWorkflow:
         self._fan_out = None if done.after is None else FanOutPlace(revision=place.revision, after=done.after)
         if done.after is None and self._flight is not None:
             self._flight = self._flight.model_copy(update={"told_revision": place.revision})
+
+    def _tell_what_came_meanwhile(self) -> None:
+        """A run that finishes telling what the run before it began may know of a newer revision, and no signal is left for it."""
+        flight = self._flight
+        if self._fan_out is not None or flight is None or flight.told_revision >= flight.revision:
+            return
+        if workflow.patched("tells what came while the run before told"):
+            self._fan_out = FanOutPlace(revision=flight.revision)
 
     async def _tell_newcomers(self, joined: list[str]) -> None:
         telling = TellNewcomers(flight_key=self._plan.flight.key, itinerary_ids=joined, policy=self._plan.policy)
