@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Final, Literal
 
-from sqlalchemy import RowMapping, bindparam, func, select, tuple_, update
+from sqlalchemy import RowMapping, bindparam, func, select, text, tuple_, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -138,7 +138,7 @@ async def planned(connection: AsyncConnection, subject: str, kind: NotificationK
 async def silent(connection: AsyncConnection, since: datetime, after: str, limit: int) -> list[StoredRow]:
     """Those after this one, in the order of their ids, that are not over and of which nothing was heard since, nor was to be."""
     query = select(notifications).where(
-        notifications.c.state.in_(("planned", "sending")),
+        text("state IN ('planned', 'sending')"),  # as the index has it, which a parameter would hide
         notifications.c.id > after,
         func.greatest(notifications.c.updated_at, notifications.c.not_before) < since,
     )

@@ -11,6 +11,7 @@ from sqlalchemy import (
     Text,
     Time,
     UniqueConstraint,
+    text,
 )
 from sqlalchemy.dialects.postgresql import ARRAY
 
@@ -82,6 +83,7 @@ notifications = Table(
     Index("ix_notifications_client_id", "client_id", "created_at"),
     Index("ix_notifications_booking_id", "booking_id"),
     Index("ix_notifications_provider_reference", "vendor", "provider_reference"),
+    Index("ix_notifications_open", "id", postgresql_where=text("state IN ('planned', 'sending')")),
 )
 """One row for each channel and recipient, written before the vendor is called. `recipient`: of push, the device's id; else empty: the
 address itself is personal data and is looked up when it is needed."""
