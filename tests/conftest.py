@@ -4,7 +4,8 @@ Tests share them and stay apart by their own clients and ids.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+import sys
+from collections.abc import AsyncIterator, Callable, Iterator
 
 import pytest
 import pytest_asyncio
@@ -22,6 +23,19 @@ def logging_of_its_own() -> Iterator[None]:
     before = structlog.get_config()
     yield
     structlog.configure(**before)
+
+
+@pytest.fixture(scope="session")
+def say(request: pytest.FixtureRequest) -> Callable[[str], None]:
+    """Prints past pytest's capture: a test that takes minutes shows that it moves."""
+    manager = request.config.pluginmanager.getplugin("capturemanager")
+
+    def aloud(text: str) -> None:
+        with manager.global_and_fixture_disabled():
+            sys.stdout.write(text)
+            sys.stdout.flush()
+
+    return aloud
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")

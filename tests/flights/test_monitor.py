@@ -8,7 +8,16 @@ import pytest
 from temporalio.testing import ActivityEnvironment
 
 from activities.watching import Watching
-from schema.flights import FlightPolicy, FlightPushed, TellNewcomers
+from schema.bookings import TASK_QUEUE
+from schema.flights import (
+    FLIGHT_MONITOR_WORKFLOW,
+    FanOutPlace,
+    FlightPolicy,
+    FlightPushed,
+    MonitorInput,
+    TellNewcomers,
+    monitor_id_for,
+)
 from store import flights, itineraries
 from tests.flights.conftest import SLOW, Tower, news_of
 from tests.saga.waiting import eventually
@@ -200,6 +209,30 @@ async def test_it_goes_on_under_new_runs_with_nothing_lost(tower: Tower) -> None
         for changes in await tower.told(joined):
             assert all(change == ["delayed"] for change in changes)
             assert 1 <= len(changes) <= 5
+
+
+async def test_a_run_that_ends_the_telling_of_the_run_before_knows_what_came_meanwhile(tower: Tower) -> None:
+    """Nobody signals it any more, and its next poll is hours away."""
+    planned = tower.a_flight()
+    joined = await tower.travellers(planned, 3)
+    async with tower.database.transaction() as connection:
+        await flights.watch(connection, planned)
+        for revision in (1, 2):
+            await flights.take_news(connection, news_of(planned, said_min=revision, delay_min=60 * revision), SLOW)
+    carried = MonitorInput(
+        flight=planned.flight,
+        policy=SLOW,
+        correlation_id="test",
+        departs_at=planned.departs_at,
+        arrives_at=planned.arrives_at,
+        fan_out=FanOutPlace(revision=1, after=min(joined)),
+        next_poll_at=datetime.now(UTC) + timedelta(hours=6),
+    )
+    async with tower.worker():
+        await tower.client.start_workflow(
+            FLIGHT_MONITOR_WORKFLOW, carried, id=monitor_id_for(planned.flight.key), task_queue=TASK_QUEUE
+        )
+        await tower.until(planned, lambda stored: stored.told_revision == 2)
 
 
 async def test_compressed_clocks_ask_more_often_when_departure_is_near(tower: Tower) -> None:

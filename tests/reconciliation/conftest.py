@@ -1,7 +1,6 @@
 """One house in which everything is planted side by side, then reconciled once; the tests ask what came of each plant."""
 
 import asyncio
-import sys
 from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -92,16 +91,3 @@ async def swept(
         patched.setattr("tests.saga.harness.workflow_runner", lambda _: UnsandboxedWorkflowRunner())
         async with running_house(Path(tmp_path_factory.mktemp("repairs"))) as house:
             yield await sweep(house, selected, say)
-
-
-@pytest.fixture(scope="session")
-def say(request: pytest.FixtureRequest) -> Callable[[str], None]:
-    """Prints past pytest's capture: a test that takes minutes shows that it moves."""
-    manager = request.config.pluginmanager.getplugin("capturemanager")
-
-    def aloud(text: str) -> None:
-        with manager.global_and_fixture_disabled():
-            sys.stdout.write(text)
-            sys.stdout.flush()
-
-    return aloud

@@ -1,7 +1,6 @@
 """One house for all saga tests, and one run of the table of cases that the tests then ask for their own."""
 
 import asyncio
-import sys
 import time
 from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass, field
@@ -46,9 +45,7 @@ class Sweep:
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
-async def sweep(
-    house: House, request: pytest.FixtureRequest, capfd_disabled: Callable[[str], None]
-) -> AsyncGenerator[Sweep]:
+async def sweep(house: House, request: pytest.FixtureRequest, say: Callable[[str], None]) -> AsyncGenerator[Sweep]:
     """Runs the selected cases side by side on one worker, then audits the vendors' books against ours."""
     cases: list[Case] = [
         item.callspec.params["case"]
@@ -72,7 +69,7 @@ async def sweep(
                 result.ended[case.id] = ended
             done = len(result.ended) + len(result.failed)
             if done % 25 == 0 or done == len(cases):
-                capfd_disabled(f"  sweep: {done} of {len(cases)} cases, {time.monotonic() - started:.0f} s\n")
+                say(f"  sweep: {done} of {len(cases)} cases, {time.monotonic() - started:.0f} s\n")
 
     async with house.worker(vendors, graceful_shutdown_timeout=timedelta(seconds=1)):
         await asyncio.gather(*(run(case) for case in cases))
@@ -101,16 +98,3 @@ def faults_that_fired(ended: Ended, rules: list[dict[str, Any]], vendors: CutVen
         if met:
             names.add(f"{place.name}-{fault}")
     return names
-
-
-@pytest.fixture(scope="session")
-def capfd_disabled(request: pytest.FixtureRequest) -> Callable[[str], None]:
-    """Prints past pytest's capture: a test that takes minutes shows that it moves."""
-    manager = request.config.pluginmanager.getplugin("capturemanager")
-
-    def say(text: str) -> None:
-        with manager.global_and_fixture_disabled():
-            sys.stdout.write(text)
-            sys.stdout.flush()
-
-    return say

@@ -121,7 +121,7 @@ class Outcome:
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def outcomes(
-    house: House, request: pytest.FixtureRequest, capfd_disabled: Callable[[str], None]
+    house: House, request: pytest.FixtureRequest, say: Callable[[str], None]
 ) -> AsyncGenerator[dict[str, Outcome]]:
     """Runs the selected points side by side, then audits them together."""
     parameters = [
@@ -149,7 +149,7 @@ async def outcomes(
     async with house.worker(interceptors=[ObservedActivities(), interceptor]):
         await asyncio.gather(*(run(point) for point in points))
         await asyncio.gather(*interceptor.background)
-    capfd_disabled(f"  cancelled at {len(points)} points\n")
+    say(f"  cancelled at {len(points)} points\n")
     booking_ids = [entry.trip.booking_id for entry in ended.values()]
     report = check(await gather(house.settings, booking_ids, policy=FAST, histories=0))
     yield {

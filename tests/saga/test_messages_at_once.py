@@ -96,3 +96,9 @@ async def test_a_flood_of_messages(house: House) -> None:
     await pays(house, reference)
     await is_told(trip, handle, "evt_0")
     await ends_well(house, trip, handle)
+    looks = [
+        event.activity_task_scheduled_event_attributes.activity_type.name
+        async for event in handle.fetch_history_events()
+        if event.HasField("activity_task_scheduled_event_attributes")
+    ].count("look_at_authorisation")
+    assert looks <= 3, "however many say that there is news, one look sees it all"
