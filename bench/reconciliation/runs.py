@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import json
 import time
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
@@ -24,6 +25,8 @@ from store import reconciliation
 _WORKER: Final = "worker"
 _LOOK_EVERY_S: Final = 0.02
 _SAY_EVERY_S: Final = 10.0
+_PACES: Final = 2_000
+_PIECE: Final = {f"payment_{number}": {"amount": number, "currency": "eur"} for number in range(20)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +42,8 @@ class Ran:
     cpu_s: dict[str, float]
     before_mb: float
     peak_mb: float
+    pace_s: float
+    """What the same small piece of work took this machine just before and after: others on its host make its processors slower."""
 
     @property
     def worker_cpu_s(self) -> float:
@@ -60,6 +65,7 @@ async def run(house: House, in_all: int, since: int, moment: datetime, say: Call
     """A run that reads what there is since the moment, which is `since` payments. Raises BenchFailed if some list was not read."""
     await _move_watermarks(house, moment)
     run_id = new_id("bench-reconciliation")
+    pace_before_s = _pace_s()
     cpu_before, before_mb = house.cpu_s(), house.resident_mb(_WORKER)
     began = time.perf_counter()
     async with _watched(house, say) as peak:
@@ -85,7 +91,15 @@ async def run(house: House, in_all: int, since: int, moment: datetime, say: Call
         cpu_s={name: cpu_after[name] - cpu_before[name] for name in cpu_before},
         before_mb=before_mb,
         peak_mb=max(before_mb, peak.mb),
+        pace_s=(pace_before_s + _pace_s()) / 2,
     )
+
+
+def _pace_s() -> float:
+    began = time.process_time()
+    for _ in range(_PACES):
+        json.loads(json.dumps(_PIECE))
+    return time.process_time() - began
 
 
 @dataclass
