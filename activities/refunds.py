@@ -38,11 +38,11 @@ class Refunds:
             assert reference is not None, "refunded only what was captured"
             if attempt.provider_reference is not None:
                 known = await provider.get_refund(attempt.provider_reference, step.correlation_id)
-                return await self._record(step, attempt.key, known)
+                return await self._record(step, step, known)
             if not attempt.fresh or step.generation > 0:
                 there = await self._find(provider, reference, step)
                 if there is not None:
-                    return await self._found(step, *there)
+                    return await self._record(step, *there)
                 if await self._taken_over(attempt.key):
                     return _TAKEN_OVER
             request = PaymentRequest(
@@ -61,7 +61,7 @@ class Refunds:
                         await attempts.nothing_happened(connection, attempt.key)
                 raise
             if refund is not None and isinstance(outcome, Confirmed):
-                return await self._record(step, attempt.key, refund)
+                return await self._record(step, step, refund)
             return await self._without_refund(step, attempt, outcome)
 
     @activity.defn
@@ -73,11 +73,11 @@ class Refunds:
             assert payment.provider_reference is not None, "refunded only what was captured"
             if attempt.provider_reference is not None:
                 refund = await provider.get_refund(attempt.provider_reference, step.correlation_id)
-                return await self._record(step, attempt.key, refund)
+                return await self._record(step, step, refund)
             there = await self._find(provider, payment.provider_reference, step)
             if there is None:
                 return RefundStatus(kind="unknown", reason="the provider does not show it")
-            return await self._found(step, *there)
+            return await self._record(step, *there)
 
     async def _begin(self, step: RefundStep) -> tuple[StoredPayment, Attempt]:
         async with self._database.transaction() as connection:
@@ -101,26 +101,25 @@ class Refunds:
                 return asked, refund
         return None
 
-    async def _found(self, step: RefundStep, asked: RefundStep, refund: ProviderRefund) -> RefundStatus:
-        if asked != step:
-            async with self._database.transaction() as connection:
-                await payments.refund_failed(connection, step.key())
-        return await self._record(asked, asked.key(), refund)
-
     async def _taken_over(self, key: str) -> bool:
         async with self._database.read() as connection:
             attempt = await attempts.by_key(connection, key)
         return attempt is not None and attempt.tombstoned
 
-    async def _record(self, step: RefundStep, key: str, refund: ProviderRefund) -> RefundStatus:
+    async def _record(self, step: RefundStep, asked: RefundStep, refund: ProviderRefund) -> RefundStatus:
+        """`asked`: under whose key the provider has it; what began under the others is over, and is not to be begun again."""
+        key = asked.key()
+        others = [step.model_copy(update={"generation": generation}).key() for generation in range(step.generation + 1)]
         async with self._database.transaction() as connection:
             await attempts.finish(connection, key, Confirmed(provider_reference=refund.provider_reference))
-            if refund.status == "succeeded":
-                await payments.refund_succeeded(connection, step.key(), step.payment_id, refund.provider_reference)
-            elif refund.status == "pending":
-                await payments.refund_accepted(connection, step.key(), step.payment_id, refund.provider_reference)
+            if refund.status == "failed":
+                await payments.refund_failed(connection, key)
             else:
-                await payments.refund_failed(connection, step.key())
+                await payments.refunds_replaced(connection, [other for other in others if other != key])
+            if refund.status == "succeeded":
+                await payments.refund_succeeded(connection, key, step.payment_id, refund.provider_reference)
+            elif refund.status == "pending":
+                await payments.refund_accepted(connection, key, step.payment_id, refund.provider_reference)
         return RefundStatus(kind=refund.status, provider_reference=refund.provider_reference, reason=refund.failure)
 
     async def _without_refund(self, step: RefundStep, attempt: Attempt, outcome: Outcome) -> RefundStatus:

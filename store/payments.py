@@ -1,5 +1,6 @@
 """Payments and refunds as the provider has told us, always together with their ledger entries."""
 
+from collections.abc import Sequence
 from datetime import datetime
 
 from sqlalchemy import Executable, RowMapping, bindparam, func, literal_column, select, update
@@ -188,6 +189,15 @@ async def refund_failed(connection: AsyncConnection, key: str) -> None:
     await connection.execute(
         update(refunds)
         .where(refunds.c.key == key, refunds.c.status != "succeeded")
+        .values(status="failed", updated_at=func.now())
+    )
+
+
+async def refunds_replaced(connection: AsyncConnection, keys: Sequence[str]) -> None:
+    """What began under these keys goes on under another; what the provider has accepted stays as it is."""
+    await connection.execute(
+        update(refunds)
+        .where(refunds.c.key.in_(keys), refunds.c.status == "began")
         .values(status="failed", updated_at=func.now())
     )
 

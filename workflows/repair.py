@@ -28,6 +28,7 @@ with workflow.unsafe.imports_passed_through():
         Outcome,
         RepairInput,
         RepairResult,
+        StrayAuthorisation,
     )
     from schema.states import BookingState
     from workflows.compensation import Compensation
@@ -37,6 +38,8 @@ with workflow.unsafe.imports_passed_through():
     from workflows.steps import local, persistent, why
 
 _UNDOING = (BookingState.COMPENSATING, BookingState.REFUND_PENDING)
+_MOST_ROUNDS = 5
+"""Repairs one after the other; what the next look still finds then is an operator's, for another repair would not change it."""
 
 
 class RepairSaga(Saga):
@@ -46,6 +49,8 @@ class RepairSaga(Saga):
         super().__init__(booking_id, 0, BookingState.FAILED, policy)
         self.settled = True
         self.asked = False
+        self.rounds = 0
+        """Repairs beside a settled booking since an operator was last asked."""
 
     def take_over(self, found: Examined, *, first: bool) -> None:
         self.state, self.version, self.settled = found.state, found.version, found.decision == "aside"
@@ -90,7 +95,7 @@ class RepairSaga(Saga):
         aside: bool = False,
     ) -> Resolution | None:
         """As every saga; and what was found about these effects waits for the operator too."""
-        self.asked = True
+        self.asked, self.rounds = True, 0
         ids = [name for effect in effects for name in (effect.reference, effect.provider_reference) if name]
         if not self.settled:
             ids.append(workflow_id_for(self.booking_id))  # that its workflow is gone waits for the operator as well
@@ -153,23 +158,20 @@ class RepairWorkflow:
 
     async def _put_right(self, found: Examined) -> None:
         """Beside a settled booking."""
+        self.saga.rounds += 1
         for_people = list(found.for_people)
-        for stray in found.authorisations:
-            policy, summary = self.plan.policy, f"Let go of {stray.amount}, which nobody wants"
-            try:
-                await persistent(Repairing.release_stray, stray, policy, summary, policy.undo_budget_s)
-            except ActivityError as error:
-                for_people.append(
-                    OutstandingEffect(
-                        vendor=stray.vendor,
-                        step="payment",
-                        reference=stray.payment_id or stray.provider_reference,
-                        provider_reference=stray.provider_reference,
-                        amount=stray.amount,
-                        problem=why(error),
-                    )
-                )
-        await self._undo(found, None)
+        if self.saga.rounds > _MOST_ROUNDS and workflow.patched("what repairs do not change is asked about"):
+            problem = f"{_MOST_ROUNDS} repairs have not changed it"
+            for_people += [_outstanding(stray, problem) for stray in found.authorisations]
+            for_people += [entry.outstanding(problem) for entry in self._entries(found)]
+        else:
+            for stray in found.authorisations:
+                policy, summary = self.plan.policy, f"Let go of {stray.amount}, which nobody wants"
+                try:
+                    await persistent(Repairing.release_stray, stray, policy, summary, policy.undo_budget_s)
+                except ActivityError as error:
+                    for_people.append(_outstanding(stray, why(error)))
+            await self._undo(found, None)
         if for_people:
             kinds = ", ".join(sorted({effect.step.replace("_", " ") for effect in for_people}))
             await self.saga.ask_operator(f"reconciliation: {kinds}", for_people)
@@ -198,18 +200,27 @@ class RepairWorkflow:
         if found.context is None:
             return
         compensation = Compensation(self.saga, found.context)
+        for entry in self._entries(found):
+            compensation.register(entry)
+        await compensation.settle(await compensation.undo_all(), going_on)
+
+    def _entries(self, found: Examined) -> list[Payment | Item]:
+        """Newest last, as a saga would have registered them."""
+        entries: list[Payment | Item] = []
+        if found.context is None:
+            return entries
         for left in found.payments:
             payment = Payment(self.saga, found.context, left.generation, left.amount, left.via)
             if left.refund is not None:
                 payment.to_refund = left.refund.amount
                 payment.refund_reason = left.refund.reason_key
                 payment.refund_generation = left.refund.generation
-            compensation.register(payment)
+            entries.append(payment)
         for left in found.items:
             item = Item(found.context, left.plan)
             item.provider_reference = left.provider_reference
-            compensation.register(item)
-        await compensation.settle(await compensation.undo_all(), going_on)
+            entries.append(item)
+        return entries
 
     async def _close_orphaned_cases(self, found: Examined) -> None:
         """Nobody waits for them any more; what they were about is asked again if it is still so."""
@@ -228,3 +239,15 @@ class RepairWorkflow:
         if self.saga.asked and outcome == "repaired":
             await local(Repairing.conclude, Concluded(booking_id=booking_id, outcome="settled"))
         return RepairResult(booking_id=booking_id, outcome=outcome)
+
+
+def _outstanding(stray: StrayAuthorisation, problem: str) -> OutstandingEffect:
+    """How a review case names it."""
+    return OutstandingEffect(
+        vendor=stray.vendor,
+        step="payment",
+        reference=stray.payment_id or stray.provider_reference,
+        provider_reference=stray.provider_reference,
+        amount=stray.amount,
+        problem=problem,
+    )

@@ -11,7 +11,7 @@ from activities.refunds import Refunds
 from schema.money import Money
 from schema.payments import RefundStatus, RefundStep
 from schema.references import payment_id_for
-from store import attempts, payments
+from store import attempts, payments, proving
 from tests.saga.harness import House, Trip
 from tests.saga.table import REFUND
 from tests.saga.waiting import eventually
@@ -73,3 +73,13 @@ async def test_a_call_that_wakes_up_late_is_not_made(house: House) -> None:
     late = await refund(house, trip, 0)
     assert late.kind == "unknown"
     assert len(await refunds_of(house, trip)) == 1
+
+
+async def test_what_goes_on_under_a_later_key_is_over_under_the_earlier_ones(house: House) -> None:
+    """Else a reconciliation takes it for a refund that somebody has left, and begins it again, for ever."""
+    trip = await paid_for(house)
+    await given_up(house, trip, action="server_error", status=500)
+    assert (await refund(house, trip, 1)).kind == "succeeded"
+    async with house.database.read() as connection:
+        ours = await proving.refunds_of(connection, payment_id_for(trip.booking_id, 0))
+    assert [one.status for one in sorted(ours, key=lambda one: one.key)] == ["failed", "succeeded"]
