@@ -1,14 +1,18 @@
 """Bookings whose workflow is taken away at exactly one call to a vendor, which is never made."""
 
 import asyncio
+import contextlib
 from typing import Any
 
+from temporalio.service import RPCError
+
 from schema.bookings import workflow_id_for
-from schema.payments import cancellation_workflow_id_for
+from schema.payments import cancellation_workflow_id_for, refund_workflow_id_for
+from schema.references import payment_id_for
 from schema.states import BookingState
 from tests.reconciliation.planting import ended, take_away, until_state
 from tests.saga.driver import People
-from tests.saga.harness import House
+from tests.saga.harness import House, Trip
 from tests.saga.table import TRIPS
 from tests.saga.vendors import CutVendors
 from tests.saga.waiting import eventually
@@ -45,6 +49,7 @@ async def _left_unpaid(house: House, provider: str, effects: set[str], options: 
         return effects <= {entry["type"] for entry in await house.ledger(trip.booking_id)}
 
     await eventually(reserved, 90)
+    await until_hung(house.vendors, trip)
     await take_away(house, workflow_id_for(trip.booking_id))
     house.vendors.let_go(trip.correlation_id)
     return trip.booking_id
@@ -66,7 +71,21 @@ async def _left_refunding(house: House, provider: str, options: dict[str, Any]) 
     house.vendors.hang(trip.correlation_id, provider, "refund")
     cancelling = asyncio.ensure_future(People(house, trip).cancel_for_the_fee())
     await until_state(house, trip, BookingState.REFUND_PENDING, "refund")
+    await until_hung(house.vendors, trip)
     await take_away(house, cancellation_workflow_id_for(trip.booking_id, version))
+    # Temporal ends it with its parent, unless the parent's history is gone by then.
+    refund = refund_workflow_id_for(payment_id_for(trip.booking_id, 0), f"cancellation-{version}")
+    with contextlib.suppress(RPCError):
+        await house.client.get_workflow_handle(refund).terminate("planted")
     house.vendors.let_go(trip.correlation_id)
     cancelling.cancel()
     return trip.booking_id
+
+
+async def until_hung(vendors: CutVendors, trip: Trip) -> None:
+    """Let go before it has come so far, the call would be made."""
+
+    async def hung() -> bool:
+        return vendors.hung(trip.correlation_id)
+
+    await eventually(hung, 90)

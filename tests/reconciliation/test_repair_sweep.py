@@ -1,7 +1,6 @@
 """The sweep of RELIABILITY over reconciliation: every call that a run, a repair, or the undo it begins makes to a vendor, with every
 fault. What was wrong is put right exactly once or stands at the desk, and the next run finds nothing new."""
 
-import os
 from collections import Counter
 
 import pytest
@@ -17,10 +16,6 @@ pytestmark = [
     pytest.mark.asyncio(loop_scope="session"),
     pytest.mark.timeout(900),
     pytest.mark.stack,
-    pytest.mark.skipif(
-        "REPAIR_SWEEP" not in os.environ,
-        reason="it has not yet come to its end as a whole: a refund whose key answers 500 for good takes longer than it waits",
-    ),
 ]
 
 ONLY_IN_OUR_BOOKS = ("in_doubt",)

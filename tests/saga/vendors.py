@@ -26,6 +26,7 @@ class CutVendors:
         self._plans: dict[tuple[str, str, str], Cut] = {}
         self._finished: dict[tuple[str, str, str], asyncio.Event] = defaultdict(asyncio.Event)
         self._hanging: dict[tuple[str, str, str], asyncio.Event] = {}
+        self._reached: set[tuple[str, str, str]] = set()
         self.fired: set[tuple[str, str, str]] = set()
 
     def plan(self, correlation_id: str, vendor: str, method: str, cut: Cut) -> None:
@@ -34,6 +35,10 @@ class CutVendors:
     def hang(self, correlation_id: str, vendor: str, method: str) -> None:
         """Such a call is never made, and its worker waits, until `let_go`."""
         self._hanging[(correlation_id, vendor, method)] = asyncio.Event()
+
+    def hung(self, correlation_id: str) -> bool:
+        """Whether such a call has come so far."""
+        return any(key[0] == correlation_id for key in self._reached)
 
     def let_go(self, correlation_id: str) -> None:
         """Whoever hangs gives back its place in the worker, and is forgotten."""
@@ -69,6 +74,7 @@ class CutVendors:
     async def call(self, vendor: str, method: str, real: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
         key = (_correlation_of(arguments), vendor, method)
         if key in self._hanging:
+            self._reached.add(key)
             await self._hanging[key].wait()
             raise asyncio.CancelledError
         cut = self._plans.pop(key, None)
