@@ -53,6 +53,12 @@ class Alternatives:
                 await disruptions.offer(connection, current, found, deadline)
             return AlternativesFound(number=len(found), deadline_at=deadline)
 
+    async def search_again(self, disruption: Disruption, step: DisruptionStep) -> list[Alternative]:
+        """The best first, as the suppliers sell it now: an offer may have expired, or be used up by an order of another one that
+        was found with it."""
+        await self._searching.forget([one.offer for one in disruption.alternatives])
+        return await self.search(disruption, step)
+
     async def search(self, disruption: Disruption, step: DisruptionStep) -> list[Alternative]:
         """The best first. Raises what a supplier raises that cannot say what giving up the old flight costs."""
         async with self._database.transaction() as connection:

@@ -27,6 +27,15 @@ class FoundOffers:
         except AWAY as error:
             _told_late(error)
 
+    async def was_used_up(self, item: StepItem) -> None:
+        """The supplier sells it, but not by this offer: the next search asks it again."""
+        if item.item_key is None:
+            return
+        try:
+            await drop_taken(self._database, self._valkey, [(item.supplier, item.item_key)])
+        except AWAY as error:
+            _told_late(error)
+
     async def were_taken(self, booking_id: str) -> None:
         """A confirmed trip: the next search asks the suppliers again (C-4d); others may still book what they have seen."""
         try:

@@ -83,8 +83,9 @@ class Rebooking:
             reason = "no_such_alternative" if shown is None else "price_moved_again"
             return disruption.model_copy(update={"reason": reason})
         chosen: Alternative | None = shown
-        if chosen.offer.expires_at <= datetime.now(UTC) + _SOON:
-            fresh = await self._alternatives.search(disruption, step)
+        tried_another = disruption.rebooking_id is not None
+        if tried_another or chosen.offer.expires_at <= datetime.now(UTC) + _SOON:
+            fresh = await self._alternatives.search_again(disruption, step)
             chosen = next(
                 (
                     one.model_copy(update={"number": shown.number})

@@ -99,10 +99,22 @@ class Reservations:
                     async with self._database.transaction() as connection:
                         await attempts.nothing_happened(connection, attempt.key)
                 raise
+            if isinstance(outcome, Unknown) and outcome.used_up:
+                outcome = await self._used_up(attempt, item, outcome)
             result = await self._record(step, attempt, goal, outcome, state)
             if isinstance(outcome, Rejected) and outcome.code == "sold_out":
                 await self._found_offers.is_gone(item)
             return result
+
+    async def _used_up(self, attempt: Attempt, item: StepItem, outcome: Unknown) -> Outcome:
+        """Whose order it is: of somebody else if nobody has called for this item before, else perhaps our own."""
+        refused = Rejected(code="offer_expired", message=f"{item.supplier} has made another order of this offer")
+        async with self._database.transaction() as connection:
+            only = await attempts.refuse_only(connection, attempt, refused)
+        if not only:
+            return outcome
+        await self._found_offers.was_used_up(item)
+        return refused
 
     async def _what_earlier_tries_did(  # what a look-up needs
         self,

@@ -108,7 +108,7 @@ def refused(answer: Answer, *, books_once: bool) -> Outcome:
     if answer.status == ACCEPTED:
         return Unknown(reason=f"{VENDOR} accepted it and finishes later")
     if code == ALREADY_BOOKED:
-        return Unknown(reason=f"{VENDOR}: already booked: look it up")
+        return Unknown(reason=f"{VENDOR}: already booked: look it up", used_up=True)
     if (answer.status == 502 and code == "order_not_created") or (answer.status == 503 and code and books_once):
         raise VendorUnavailable(VENDOR, f"status {answer.status}, {code}")
     if answer.status in CREDENTIALS_REFUSED:

@@ -43,6 +43,8 @@ class Unknown(Message):
 
     kind: Literal["unknown"] = "unknown"
     reason: str
+    used_up: bool = False
+    """The vendor has made an order of this offer before: by an earlier try of this very call, or for somebody else."""
 
 
 class ActionRequired(Message):

@@ -9,12 +9,13 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from gateways.ports import Vendors
-from schema.offers import Kind
+from schema.offers import Kind, Offer
 from schema.references import new_id
 from schema.searches import ANSWERED, Entry, SearchPolicy, SearchProgress, SupplierOutcome, SupplierReport, TripSearch
 from search.ages import Ages
 from search.asking import Answer, Asking
 from search.circuits import Circuits
+from search.invalidation import drop_taken
 from search.queries import Query, queries
 from store import search_cache, searches
 from store.database import Database
@@ -102,6 +103,10 @@ class Searching:
                 finding = step
         await self.store(finding.search)
         return finding
+
+    async def forget(self, offers: Sequence[Offer]) -> None:
+        """Whoever searches next, the suppliers of these are asked again for what they show."""
+        await drop_taken(self._database, self._valkey, [(offer.supplier, offer.item_key()) for offer in offers])
 
     async def store(self, search: StoredSearch) -> None:
         async with self._database.read() as connection:

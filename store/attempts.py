@@ -31,6 +31,9 @@ _FINISH_WITH_EVIDENCE = update(attempts).where(_OF_KEY).values(updated_at=func.n
 _FINISH = _FINISH_WITH_EVIDENCE.where(
     attempts.c.status.in_([literal_column(f"'{status}'") for status in ("calling", "ready", "unknown")])
 )
+_REFUSE_ONLY = _FINISH_WITH_EVIDENCE.where(
+    attempts.c.status == "calling", attempts.c.tries == bindparam("of_tries"), attempts.c.tombstoned_at.is_(None)
+)
 _NOTHING_HAPPENED = update(attempts).where(_OF_KEY, attempts.c.status == "calling").values(status="ready")
 
 
@@ -98,6 +101,21 @@ async def finish(connection: AsyncConnection, key: str, outcome: PaymentOutcome)
         values["provider_reference"] = outcome.provider_reference
     statement = _FINISH_WITH_EVIDENCE if isinstance(outcome, Confirmed) else _FINISH
     return (await connection.execute(statement, values)).rowcount > 0
+
+
+async def refuse_only(connection: AsyncConnection, begun: Attempt, outcome: Rejected) -> bool:
+    """Records a refusal that is one only for whoever alone has called; False, and nothing recorded, if somebody else has begun to
+    since, or might have before."""
+    if not begun.fresh:
+        return False
+    values: dict[str, object] = {
+        "of_key": begun.key,
+        # `begin` reads before it claims again.
+        "of_tries": begun.tries if begun.status == "calling" else begun.tries + 1,
+        "status": "rejected",
+        "outcome": outcome.model_dump(mode="json"),
+    }
+    return (await connection.execute(_REFUSE_ONLY, values)).rowcount > 0
 
 
 async def nothing_happened(connection: AsyncConnection, key: str) -> None:

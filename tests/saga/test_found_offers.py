@@ -13,7 +13,8 @@ from schema.searches import Entry
 from schema.states import BookingState
 from schema.tables import booking_items, offers
 from store import search_cache, searches
-from tests.saga.harness import House, Trip
+from tests.saga.harness import FAST, House, Trip
+from workers.audit import check, gather
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(120)]
 
@@ -95,3 +96,24 @@ async def test_what_is_not_what_was_offered_is_refused(at_work: House):
     assert (await house.stored(trip.booking_id)).reason == "offer_stale"
     assert await is_stale(house, entry)
     assert (await house.books(trip.booking_id))["reservations"] == []
+
+
+async def test_an_offer_that_another_booking_has_used_up_is_refused_and_searched_for_again(at_work: House):
+    """Duffel makes one order of what one search has found, and says so to whoever comes later: no operator is asked about it."""
+    house = at_work
+    first = await house.prepare(kinds=("flight",))
+    item = first.booking.items[0]
+    request = item.search_request
+    assert isinstance(request, SearchRequest)
+    same = FoundOffer(offer=item.offer, supplier_state=item.supplier_state)
+    second = await house.keep([same], request, f"case-second-{first.correlation_id}")
+    assert (await (await house.start(first)).result()).state == BookingState.CONFIRMED
+    entry = await shown_to_others(house, second)
+    assert (await (await house.start(second)).result()).state == BookingState.FAILED
+    assert (await house.stored(second.booking_id)).reason == "offer_expired"
+    assert not await is_cached(house, entry)
+    assert not await is_stale(house, entry), "it still flies"
+    effects = {line["type"] for line in await house.ledger(second.booking_id)}
+    assert effects == {"payment.authorised", "payment.voided"}
+    report = check(await gather(house.settings, [first.booking_id, second.booking_id], policy=FAST, histories=0))
+    assert [violation.text for violation in report.violations] == []

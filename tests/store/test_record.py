@@ -234,6 +234,26 @@ async def test_evidence_outweighs_and_doubt_overwrites_nothing(database: Databas
     assert (refused.status, found.status, found.provider_reference) == ("rejected", "confirmed", "ord_1")
 
 
+@pytest.mark.parametrize("others", ["nobody", "nobody with effect", "before", "since"])
+async def test_what_only_refuses_the_sole_caller(database: Database, booking_id: str, others: str) -> None:
+    """An order of this offer exists: ours, if anybody might have called before, or has since."""
+    new, refusal = attempt_of(booking_id), Rejected(code="offer_expired", message="another order was made of it")
+    async with database.transaction() as connection:
+        mine = await attempts.begin(connection, new)
+        if others == "nobody with effect":
+            await attempts.nothing_happened(connection, new.key)
+            mine = await attempts.begin(connection, new)
+        elif others == "before":
+            mine = await attempts.begin(connection, new)
+        elif others == "since":
+            await attempts.begin(connection, new)
+        only = await attempts.refuse_only(connection, mine, refusal)
+        found = await attempts.by_key(connection, new.key)
+    assert found is not None
+    assert only == others.startswith("nobody")
+    assert found.status == ("rejected" if only else "calling")
+
+
 async def test_a_key_is_for_one_request(database: Database, booking_id: str) -> None:
     async with database.transaction() as connection:
         await attempts.begin(connection, attempt_of(booking_id))
