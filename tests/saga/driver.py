@@ -182,39 +182,37 @@ class People:
             await self._house.sandbox.post(path, json={"succeed": True})
 
     async def _operator(self) -> None:
-        """Looks into the supplier's own books, as a person on the phone would, and says what is there."""
-        async with self._house.database.read() as connection:
-            opened = [
-                case for case in await cases.of_booking(connection, self._trip.booking_id) if not case.resolved_at
-            ]
-        for case in opened:
-            self.asked = True
-            books = await self._house.books(self._trip.booking_id)
-            unaskable = [effect for effect in case.effects if effect.vendor in CANNOT_BE_ASKED]
-            action, reference = "retry", None
-            if unaskable:
-                kind = CANNOT_BE_ASKED[unaskable[0].vendor]
-                there = [
-                    entry for entry in books["reservations"] if entry["kind"] == kind and entry["status"] == "confirmed"
-                ]
-                action, reference = (
-                    ("confirmed_at_vendor", there[0]["object_id"]) if there else ("settled_by_hand", None)
-                )
-            resolution = Resolution.model_validate(
-                {
-                    "case_id": case.case_id,
-                    "action": action,
-                    "reference": unaskable[0].reference if unaskable else None,
-                    "provider_reference": reference,
-                    "operator": "test",
-                    "note": "looked it up at the supplier",
-                }
-            )
-            await self._resolve(case.workflow_id, resolution)
+        self.asked |= await answer_cases(self._house, self._trip.booking_id)
 
-    async def _resolve(self, workflow_id: str, resolution: Resolution) -> None:
+
+async def answer_cases(house: House, booking_id: str) -> bool:
+    """The operator: looks into the supplier's own books, as a person on the phone would, and says what is there. Whether there was
+    anything to answer."""
+    async with house.database.read() as connection:
+        opened = [case for case in await cases.of_booking(connection, booking_id) if not case.resolved_at]
+    for case in opened:
+        books = await house.books(booking_id)
+        unaskable = [effect for effect in case.effects if effect.vendor in CANNOT_BE_ASKED]
+        action, reference = "retry", None
+        if unaskable:
+            kind = CANNOT_BE_ASKED[unaskable[0].vendor]
+            there = [
+                entry for entry in books["reservations"] if entry["kind"] == kind and entry["status"] == "confirmed"
+            ]
+            action, reference = ("confirmed_at_vendor", there[0]["object_id"]) if there else ("settled_by_hand", None)
+        resolution = Resolution.model_validate(
+            {
+                "case_id": case.case_id,
+                "action": action,
+                "reference": unaskable[0].reference if unaskable else None,
+                "provider_reference": reference,
+                "operator": "test",
+                "note": "looked it up at the supplier",
+            }
+        )
         # Resolved, or its time over, a moment ago: the next look shows.
         with contextlib.suppress(WorkflowUpdateFailedError, RPCError):
-            await self._house.client.get_workflow_handle(workflow_id).execute_update(
+            await house.client.get_workflow_handle(case.workflow_id).execute_update(
                 "resolve", resolution, result_type=Accepted
             )
+    return bool(opened)

@@ -28,8 +28,10 @@ from schema.notifications import Channel, Preferences
 from schema.offers import FlightOffer, FoundOffer, SearchRequest
 from schema.references import new_id
 from schema.states import BookingState
-from store import devices, disruptions, flights, itineraries, preferences
+from store import cases, devices, disruptions, flights, itineraries, preferences
+from store.cases import CaseFilter
 from store.clients import ensure_client
+from tests.saga.driver import answer_cases
 from tests.saga.harness import House, Trip, running_house
 from tests.saga.waiting import eventually
 from tests.week.airlines import DAYS, STAY_DAYS, Heard, Said, Story, TripPlan, a_week, landed
@@ -116,17 +118,18 @@ class Run:
     async def live(self) -> None:
         """All days, with workers that die meanwhile."""
         self.began_at = time.monotonic()
-        deaths = asyncio.create_task(self._kill_workers())
+        deaths, operator = asyncio.create_task(self._kill_workers()), asyncio.create_task(self._operate())
         try:
             async with asyncio.TaskGroup() as week:
                 week.create_task(self._change_how_pushes_come())
                 for trip in self.trips:
                     week.create_task(self._live(trip))
             await deaths
+            with suppress(TimeoutError):  # what is still missing then is told by those who judge
+                await eventually(lambda: quiet(self.house), _PATIENCE_S, _LOOK_EVERY_S)
         finally:
             deaths.cancel()
-        with suppress(TimeoutError):  # what is still missing then is told by those who judge
-            await eventually(lambda: quiet(self.house), _PATIENCE_S, _LOOK_EVERY_S)
+            operator.cancel()
 
     # ------------------------------------------------------------------ booking
 
@@ -265,11 +268,25 @@ class Run:
         handle = self.house.client.get_workflow_handle(
             disruption_workflow_id_for(disruption.disruption_id), result_type=DisruptionResult
         )
-        if decision == "keep" or not await self._chose(handle, disruption, person):
-            with suppress(WorkflowUpdateFailedError):  # superseded a moment ago: the result tells
-                await self._wish(handle, "keep", KeepFlight(), person)
-        result = await asyncio.wait_for(handle.result(), _PATIENCE_S)
+        while disruption.state == "offered":
+            if decision == "keep" or not await self._chose(handle, disruption, person):
+                with suppress(WorkflowUpdateFailedError):  # superseded a moment ago: the result tells
+                    await self._wish(handle, "keep", KeepFlight(), person)
+                break
+            # What was chosen may not be had after all: then the others are offered again.
+            disruption = await self._no_longer_rebooking(disruption)
+        with _naming(f"{disruption.disruption_id} to end, in which {person.name} has said {decision}"):
+            result = await asyncio.wait_for(handle.result(), _PATIENCE_S)
         self.did[f"disruptions {result.state}"] += 1
+
+    async def _no_longer_rebooking(self, disruption: Disruption) -> Disruption:
+        async def look() -> Disruption | None:
+            async with self.house.database.read() as connection:
+                found = await disruptions.get(connection, disruption.disruption_id)
+            return found if found is not None and found.state != "rebooking" else None
+
+        with _naming(f"{disruption.disruption_id} to be rebooked, or not"):
+            return await eventually(look, _PATIENCE_S, _LOOK_EVERY_S)
 
     async def _chose(self, handle: Handle, disruption: Disruption, person: Person) -> bool:
         """The first alternative that can still be had as it was shown."""
@@ -298,6 +315,15 @@ class Run:
                     await asyncio.sleep(_LOOK_EVERY_S)
                 else:
                     return
+
+    async def _operate(self) -> None:
+        """Answers cases, for not every supplier can be asked what became of a call whose worker has died."""
+        while True:
+            await asyncio.sleep(1)  # an operator looks now and then
+            async with self.house.database.read() as connection:
+                page = await cases.page(connection, CaseFilter(), 100, None)
+            for booking_id in {one.booking_id for one in page.cases}:
+                self.did["cases answered"] += await answer_cases(self.house, booking_id)
 
     async def _kill_workers(self) -> None:
         dice, stack = Random(f"{self.plan.seed}|deaths"), self.house.stack  # noqa: S311  # chooses moments, guards no secret
