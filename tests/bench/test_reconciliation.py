@@ -81,6 +81,7 @@ def ran(in_all: int, since: int, cpu_s: float, peak_mb: float = 210) -> Ran:
         cpu_s={"worker": cpu_s, "postgres": 0.1},
         before_mb=200,
         peak_mb=peak_mb,
+        pace_s=0.05,
     )
 
 
@@ -102,6 +103,8 @@ def test_the_last_line_has_the_medians_and_what_was_missed() -> None:
     slower = measured()
     slower.runs[1000] = [replace(slower.runs[1000][0], cpu_s={"worker": 5.0, "postgres": 0.1})]
     assert as_json(slower)["targets_missed"] == ["in_all_ratio"]
+    slower.runs[1000] = [replace(slower.runs[1000][0], pace_s=0.5)]
+    assert as_json(slower)["targets_missed"] == [], "all that it did was slower then"
 
 
 def test_a_person_reads_what_was_missed(capsys: pytest.CaptureFixture[str]) -> None:

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
-from temporalio.worker import UnsandboxedWorkflowRunner
 
 from store import cases, reconciliation
 from store.cases import StoredCase
@@ -86,8 +85,5 @@ async def swept(
         and hasattr(item, "callspec")
         and isinstance(item.callspec.params.get("case"), Case)
     ]
-    with pytest.MonkeyPatch.context() as patched:
-        # What the sandbox of workflows guards against is tested elsewhere; here it would be most of the time.
-        patched.setattr("tests.saga.harness.workflow_runner", lambda _: UnsandboxedWorkflowRunner())
-        async with running_house(Path(tmp_path_factory.mktemp("repairs"))) as house:
-            yield await sweep(house, selected, say)
+    async with running_house(Path(tmp_path_factory.mktemp("repairs"))) as house:
+        yield await sweep(house, selected, say)

@@ -71,7 +71,7 @@ async def sweep(house: House, request: pytest.FixtureRequest, say: Callable[[str
             if done % 25 == 0 or done == len(cases):
                 say(f"  sweep: {done} of {len(cases)} cases, {time.monotonic() - started:.0f} s\n")
 
-    async with house.worker(vendors, graceful_shutdown_timeout=timedelta(seconds=1)):
+    async with house.worker(vendors, sandboxed=False, graceful_shutdown_timeout=timedelta(seconds=1)):
         await asyncio.gather(*(run(case) for case in cases))
         # Not a synchronisation: the faults themselves promise their late effects by then.
         await asyncio.sleep(_LATEST_EFFECT_S)

@@ -10,7 +10,7 @@ from typing import Any
 
 import httpx
 from temporalio.client import Client, WorkflowHandle
-from temporalio.worker import Worker
+from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
 from activities.admission import booking_input, start_booking
 from gateways.ports import Vendors
@@ -97,9 +97,10 @@ class House:
 
     @asynccontextmanager
     async def worker(
-        self, vendors: Vendors | None = None, *, temporal: Any = None, **options: Any
+        self, vendors: Vendors | None = None, *, temporal: Any = None, sandboxed: bool = True, **options: Any
     ) -> AsyncGenerator[Worker]:
-        """A worker in this process, sandboxed, perhaps with vendors, or a Temporal client of its activities, that misbehave."""
+        """A worker in this process, perhaps with vendors, or a Temporal client of its activities, that misbehave. `sandboxed`: what
+        the sandbox of workflows guards against; where there are hundreds of them it would be most of the time."""
         defaults: dict[str, Any] = {"interceptors": [ObservedActivities()], "max_cached_workflows": 500}
         async with Worker(
             self.client,
@@ -108,7 +109,7 @@ class House:
             activities=all_activities(
                 self.settings, self.database, self.valkey, vendors or self.vendors, temporal or self.client
             ),
-            workflow_runner=workflow_runner(self.settings),
+            workflow_runner=workflow_runner(self.settings) if sandboxed else UnsandboxedWorkflowRunner(),
             **{**defaults, **options},
         ) as worker:
             yield worker

@@ -146,7 +146,7 @@ async def outcomes(
                 result = await handle.result()
             ended[point.id] = Ended(Case(point.scenario), trip, result.state, result.reason, [handle], False)
 
-    async with house.worker(interceptors=[ObservedActivities(), interceptor]):
+    async with house.worker(interceptors=[ObservedActivities(), interceptor], sandboxed=False):
         await asyncio.gather(*(run(point) for point in points))
         await asyncio.gather(*interceptor.background)
     say(f"  cancelled at {len(points)} points\n")

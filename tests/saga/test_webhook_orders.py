@@ -207,7 +207,7 @@ async def test_every_order_of_a_payments_webhooks_ends_the_same(provider: str, h
     # What the sandbox guards against is tested elsewhere; here it would be most of the time.
     monkeypatch.setattr("tests.saga.harness.workflow_runner", lambda _: UnsandboxedWorkflowRunner())
     places = asyncio.Semaphore(AT_ONCE)
-    async with _api(house) as http, house.worker():
+    async with _api(house) as http, house.worker(sandboxed=False):
         lives = [
             Life(house, http, provider, order, _doubled(order, number))
             for number, order in enumerate(_orders(provider))
@@ -252,7 +252,7 @@ class Believing(Life):
 async def test_an_order_that_makes_a_difference_is_found(house: House) -> None:
     """Invariant 15 has no checker in the audit: what compares the lives above must itself be able to fail."""
     orders: list[Order] = [(), ("refund.updated",), (None, None, "refund.updated")]
-    async with _api(house) as http, house.worker():
+    async with _api(house) as http, house.worker(sandboxed=False):
         lives: list[Life] = [Believing(house, http, "stripe", order, 0) for order in orders]
         await asyncio.gather(*(life.live() for life in lives))
     ends = [await life.end() for life in lives]
