@@ -99,7 +99,8 @@ class Reservations:
                     async with self._database.transaction() as connection:
                         await attempts.nothing_happened(connection, attempt.key)
                 raise
-            if isinstance(outcome, Unknown) and outcome.used_up:
+            # What is confirmed is our own order: there, this would be no word of somebody else's.
+            if isinstance(outcome, Unknown) and outcome.used_up and name != "confirm":
                 outcome = await self._used_up(attempt, item, outcome)
             result = await self._record(step, attempt, goal, outcome, state)
             if isinstance(outcome, Rejected) and outcome.code == "sold_out":

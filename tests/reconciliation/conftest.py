@@ -16,6 +16,7 @@ from tests.reconciliation.reconciling import reconcile
 from tests.reconciliation.sweeping import Swept, sweep
 from tests.reconciliation.table import Case
 from tests.saga.harness import FAST, House, running_house
+from tests.saga.selecting import selected_cases
 from tests.saga.waiting import eventually
 from workers.audit import check, gather
 
@@ -78,12 +79,5 @@ async def swept(
     tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest, say: Callable[[str], None]
 ) -> AsyncGenerator[Swept]:
     """The selected cases of the sweep, all at once, in a house of their own."""
-    selected: list[Case] = [
-        item.callspec.params["case"]
-        for item in request.session.items
-        if isinstance(item, pytest.Function)
-        and hasattr(item, "callspec")
-        and isinstance(item.callspec.params.get("case"), Case)
-    ]
     async with running_house(Path(tmp_path_factory.mktemp("repairs"))) as house:
-        yield await sweep(house, selected, say)
+        yield await sweep(house, selected_cases(request, Case), say)

@@ -17,6 +17,7 @@ from tests.saga.table import (
     DUFFEL,
     HTTP_FAULTS,
     LITEAPI,
+    NEEDS_AN_EFFECT,
     PAYPAL,
     PAYPAL_REFUND,
     RAPID,
@@ -28,9 +29,6 @@ from tests.saga.table import (
     Route,
     route,
 )
-
-NEEDS_AN_EFFECT = frozenset({"A2_answer_lost", "A2_error_after_effect", "A5_zombie", "A6_effect_after_its_undo"})
-"""Of a read they are the same as its request lost."""
 
 GET_INTENT = route(STRIPE, "GET", "/payment_intents/pi_")
 LIST_INTENTS = route(STRIPE, "GET", "/payment_intents$")

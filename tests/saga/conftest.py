@@ -16,6 +16,7 @@ from schema.tables import events
 from tests.saga.driver import Ended, run_case
 from tests.saga.harness import FAST, House, running_house
 from tests.saga.replaying import not_replayed
+from tests.saga.selecting import selected_cases
 from tests.saga.table import CUTS, HTTP_FAULTS, Case
 from tests.saga.vendors import CutVendors
 from workers.audit import AuditReport, check, gather
@@ -49,13 +50,7 @@ class Sweep:
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def sweep(house: House, request: pytest.FixtureRequest, say: Callable[[str], None]) -> AsyncGenerator[Sweep]:
     """Runs the selected cases side by side on one worker, then audits the vendors' books against ours."""
-    cases: list[Case] = [
-        item.callspec.params["case"]
-        for item in request.session.items
-        if isinstance(item, pytest.Function)
-        and hasattr(item, "callspec")
-        and isinstance(item.callspec.params.get("case"), Case)
-    ]
+    cases = selected_cases(request, Case)
     result = Sweep()
     vendors = CutVendors(house.vendors)
     places = asyncio.Semaphore(AT_ONCE)

@@ -11,13 +11,13 @@ from temporalio import activity
 from temporalio.client import WorkflowExecution, WorkflowUpdateFailedError
 from temporalio.service import RPCError
 
-from schema.bookings import Accepted, Resolution
 from schema.disruptions import Alternative, Disruption
 from schema.itineraries import Itinerary
 from schema.model import Message
 from schema.states import BookingState
-from store import cases, disruptions
+from store import disruptions
 from tests.saga.disrupted import airline_says, choose, confirmed, flights_of, in_state, settled, workflow_of
+from tests.saga.driver import answer_cases
 from tests.saga.harness import House, Trip
 from tests.saga.table import (
     AMADEUS,
@@ -26,6 +26,7 @@ from tests.saga.table import (
     CUTS,
     DUFFEL,
     HTTP_FAULTS,
+    NEEDS_AN_EFFECT,
     REFUND,
     STRIPE,
     Place,
@@ -33,8 +34,6 @@ from tests.saga.table import (
 )
 from tests.saga.vendors import CutVendors
 
-NEEDS_AN_EFFECT = frozenset({"A2_answer_lost", "A2_error_after_effect", "A5_zombie", "A6_effect_after_its_undo"})
-"""Of a read they are the same as its request lost."""
 LONGEST_S = 150
 _POLL_S = 0.3
 Whose = Literal["find", "new", "old"]
@@ -66,9 +65,6 @@ class Case:
     @property
     def id(self) -> str:
         return self.name
-
-    def of(self, *whose: Whose) -> list[tuple[Place, str]]:
-        return [(place, fault) for place, fault in self.faults if place.scenario in whose]
 
 
 def faults_of(place: Place) -> list[str]:
@@ -165,7 +161,7 @@ async def run_case(house: House, vendors: TripVendors, case: Case) -> Rebooked:
 
 async def _choose_until_over(house: House, ended: Rebooked) -> None:
     """As a traveller who wants to fly: the next one, when one cannot be had."""
-    while ended.disruption.state not in ("rebooked", "informed"):
+    while ended.disruption.state not in ("rebooked", "informed", "failed"):
         if ended.disruption.state == "offered":
             # Refused, or not answered in time: the books say whether it was chosen.
             with contextlib.suppress(WorkflowUpdateFailedError, RPCError):
@@ -198,20 +194,8 @@ async def _given_up(house: House, ended: Rebooked) -> None:
 
 
 async def _answer_cases(house: House, ended: Rebooked) -> None:
-    """The operator finds that the vendor is back."""
-    async with house.database.read() as connection:
-        found = [
-            one
-            for booking_id in (ended.trip.booking_id, *ended.tried)
-            for one in await cases.of_booking(connection, booking_id)
-        ]
-    for one in found:
-        if one.resolved_at is None:
-            word = Resolution(case_id=one.case_id, action="retry", operator="test", note="the vendor is back")
-            with contextlib.suppress(WorkflowUpdateFailedError, RPCError):  # resolved a moment ago
-                await house.client.get_workflow_handle(one.workflow_id).execute_update(
-                    "resolve", word, result_type=Accepted
-                )
+    for booking_id in (ended.trip.booking_id, *ended.tried):
+        await answer_cases(house, booking_id)
 
 
 def fired(case: Case, correlation_id: str, rules: list[dict[str, Any]], vendors: CutVendors) -> set[str]:

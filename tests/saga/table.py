@@ -149,6 +149,8 @@ HTTP_FAULTS: dict[str, dict[str, Any]] = {
     "A9_slower_than_the_client_waits": {"action": "delay", "delay_s": 6},
 }
 CUTS = {"A0_killed_before": "killed_before", "A3_killed_after": "killed_after", "A5_zombie": "zombie"}
+NEEDS_AN_EFFECT = frozenset({"A2_answer_lost", "A2_error_after_effect", "A5_zombie", "A6_effect_after_its_undo"})
+"""Of a read they are the same as its request lost."""
 PAIR_FAULTS = ("A1_request_lost", "A2_answer_lost", "A8_server_error", "A3_killed_after")
 
 

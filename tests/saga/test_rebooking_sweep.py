@@ -24,6 +24,7 @@ from tests.saga.rebooking_sweep import (
     run_case,
 )
 from tests.saga.replaying import not_replayed
+from tests.saga.selecting import selected_cases
 from workers.audit import AuditReport, check, gather
 from workers.follow_ups import following_up
 
@@ -49,13 +50,7 @@ async def rebooked(
     tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest, say: Callable[[str], None]
 ) -> AsyncGenerator[Swept]:
     """The selected cases side by side, in a house of their own: each cancels flights that no other trip may be on."""
-    selected: list[Case] = [
-        item.callspec.params["case"]
-        for item in request.session.items
-        if isinstance(item, pytest.Function)
-        and hasattr(item, "callspec")
-        and isinstance(item.callspec.params.get("case"), Case)
-    ]
+    selected = selected_cases(request, Case)
     places = asyncio.Semaphore(AT_ONCE)
     async with running_house(Path(tmp_path_factory.mktemp("rebookings"))) as house:
         swept = Swept(house)
