@@ -80,6 +80,7 @@ class Supervised:
         self._changed = asyncio.Event()
         self._keeper: asyncio.Task[None] | None = None
         self._expected_starts = 1
+        self._killed_on_purpose = False
 
     @property
     def wanted(self) -> bool:
@@ -124,10 +125,11 @@ class Supervised:
             self._say(f"{self.part.name} (pid {process.pid}) did not stop when asked and was killed")
 
     def kill(self, number: int) -> None:
-        """Sends any signal to it, for trying out what happens then."""
+        """Sends any signal to it, for trying out what happens then. A death of it does not count against the part."""
         if self.process is None or self.process.exited.done():
             raise StackError(f"{self.part.name} is not running")
         self._expected_starts = self.starts + 1
+        self._killed_on_purpose = True
         self.process.send(number)
 
     async def wait_restarted(self, timeout_s: float, after_starts: int | None = None) -> None:
@@ -153,8 +155,9 @@ class Supervised:
                 self.process = process
                 ending = await self._watch(process)
                 lived_s = process.age_s
-            if lived_s >= FORGIVEN_AFTER_S:
+            if lived_s >= FORGIVEN_AFTER_S or self._killed_on_purpose:
                 backoff_s = FIRST_BACKOFF_S
+            self._killed_on_purpose = False
             self.deaths += 1
             self.problem = f"it {ending}"
             self._note(ready=False)

@@ -48,9 +48,9 @@ async def supervisor():
 async def test_what_dies_is_restarted_with_growing_backoff_and_that_is_said(supervisor, tmp_path):
     await supervisor.start(_part(tmp_path, "one"))
     pids = {supervisor["one"].process.pid}
-    for _ in range(3):
-        supervisor["one"].kill(signal.SIGKILL)
-        await supervisor["one"].wait_restarted(timeout_s=10)
+    for starts in range(1, 4):
+        os.kill(supervisor["one"].process.pid, signal.SIGKILL)
+        await supervisor["one"].wait_restarted(timeout_s=10, after_starts=starts)
         pids.add(supervisor["one"].process.pid)
     assert len(pids) == 4
     deaths = [line for line in supervisor.said if "was ended by SIGKILL" in line]
@@ -60,6 +60,14 @@ async def test_what_dies_is_restarted_with_growing_backoff_and_that_is_said(supe
 
 async def test_backoff_starts_over_for_a_part_that_lived_long(supervisor, tmp_path, monkeypatch):
     monkeypatch.setattr(supervisor_module, "FORGIVEN_AFTER_S", 0.0)
+    await supervisor.start(_part(tmp_path, "one"))
+    for starts in range(1, 3):
+        os.kill(supervisor["one"].process.pid, signal.SIGKILL)
+        await supervisor["one"].wait_restarted(timeout_s=10, after_starts=starts)
+    assert sum("again in 0.2 s" in line for line in supervisor.said) == 2
+
+
+async def test_a_part_that_was_killed_on_purpose_is_not_made_to_wait(supervisor, tmp_path):
     await supervisor.start(_part(tmp_path, "one"))
     for _ in range(2):
         supervisor["one"].kill(signal.SIGKILL)
