@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 
 from tests.contracts import amadeus_spec
-from tests.sandbox.conftest import DEADLINE_S, DEPARTURE, RunningSandbox
+from tests.sandbox.conftest import DEADLINE_S, DEPARTURE, TLS, RunningSandbox
 
 REFERENCE = "01JTESTTESTTESTTESTTESTTES10"
 AS_GET = {"X-HTTP-Method-Override": "GET"}
@@ -36,7 +36,7 @@ def _check(response: httpx.Response) -> None:
 def amadeus_client(sandbox: RunningSandbox) -> Iterator[httpx.Client]:
     """A client with a token."""
     hooks = {"response": [_check]}
-    with httpx.Client(base_url=f"{sandbox.url}/amadeus", timeout=DEADLINE_S, event_hooks=hooks) as http:
+    with httpx.Client(verify=TLS, base_url=f"{sandbox.url}/amadeus", timeout=DEADLINE_S, event_hooks=hooks) as http:
         http.headers["Authorization"] = f"Bearer {fetch_token(http).json()['access_token']}"
         yield http
 

@@ -20,6 +20,8 @@ from tests.contracts import spec
 
 DUFFEL_HEADERS = {"Authorization": "Bearer duffel_test_anything", "Duffel-Version": "v2"}
 DEADLINE_S = 10
+TLS = httpx.create_ssl_context()
+"""Nothing here speaks it, and every client would load the authorities anew."""
 T = TypeVar("T")
 
 
@@ -39,8 +41,9 @@ class RunningSandbox:
 
     def __init__(self, port: int) -> None:
         self.url = f"http://127.0.0.1:{port}"
-        self.control = httpx.Client(base_url=f"{self.url}/_sandbox", timeout=DEADLINE_S)
+        self.control = httpx.Client(verify=TLS, base_url=f"{self.url}/_sandbox", timeout=DEADLINE_S)
         self.duffel = httpx.Client(
+            verify=TLS,
             base_url=f"{self.url}/duffel",
             headers=DUFFEL_HEADERS,
             timeout=DEADLINE_S,

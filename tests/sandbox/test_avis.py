@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from tests.contracts import avis_spec
-from tests.sandbox.conftest import RunningSandbox, eventually, serve
+from tests.sandbox.conftest import TLS, RunningSandbox, eventually, serve
 
 REFERENCE = "01JAVISAVISAVISAVISAVISAVI01"
 PICKUP = (datetime.now(UTC) + timedelta(days=60)).replace(hour=10, minute=0, second=0, microsecond=0, tzinfo=None)
@@ -22,6 +22,7 @@ PAY_LATER, PAY_NOW = "LL", "PN"
 def avis_client(sandbox: RunningSandbox) -> Iterator[httpx.Client]:
     """A client with a token, whose every answer is held against the contract."""
     with httpx.Client(
+        verify=TLS,
         base_url=f"{sandbox.url}/avis",
         headers={"client_id": CREDENTIALS["client_id"]},
         timeout=10,

@@ -13,6 +13,7 @@ import pytest
 from tests.sandbox.amadeus_client import amadeus_client, query
 from tests.sandbox.conftest import (
     DUFFEL_HEADERS,
+    TLS,
     RunningSandbox,
     find_flight,
     flight_query,
@@ -39,7 +40,7 @@ def searches(sandbox: RunningSandbox) -> Iterator[dict[str, Search]]:
     with (
         amadeus_client(sandbox) as amadeus,
         rapid_client(sandbox) as rapid,
-        httpx.Client(base_url=f"{sandbox.url}/duffel", headers=DUFFEL_HEADERS) as duffel,
+        httpx.Client(verify=TLS, base_url=f"{sandbox.url}/duffel", headers=DUFFEL_HEADERS) as duffel,
     ):
         asked = stay(hotels(rapid))
         for client in (amadeus, rapid):

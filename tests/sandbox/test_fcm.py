@@ -12,7 +12,7 @@ import pytest
 from google.auth import crypt, jwt
 
 from tests.contracts import fcm_spec
-from tests.sandbox.conftest import DEADLINE_S, RunningSandbox
+from tests.sandbox.conftest import DEADLINE_S, TLS, RunningSandbox
 
 _SCOPE = "https://www.googleapis.com/auth/firebase.messaging"
 _PATH = "/v1/projects/travelhub-sandbox/messages:send"
@@ -53,7 +53,11 @@ def api(sandbox: RunningSandbox) -> Iterator[httpx.Client]:
     answer = grant(account_of(sandbox)).json()
     headers = {"Authorization": f"{answer['token_type']} {answer['access_token']}"}
     with httpx.Client(
-        base_url=f"{sandbox.url}/fcm", headers=headers, timeout=DEADLINE_S, event_hooks={"response": [_check]}
+        verify=TLS,
+        base_url=f"{sandbox.url}/fcm",
+        headers=headers,
+        timeout=DEADLINE_S,
+        event_hooks={"response": [_check]},
     ) as http:
         yield http
 

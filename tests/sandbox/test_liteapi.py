@@ -13,7 +13,7 @@ import pytest
 from sandbox.content import airports
 from sandbox.vendors.rapid_content import ROOMS, hotel, property_ids
 from tests.contracts import liteapi_spec
-from tests.sandbox.conftest import RunningSandbox, eventually, serve
+from tests.sandbox.conftest import TLS, RunningSandbox, eventually, serve
 
 CHECKIN = datetime.now(UTC).date() + timedelta(days=60)
 HOLDER = {"firstName": "Amélie", "lastName": "Dupont", "email": "amelie@example.org", "phone": "+33612345678"}
@@ -24,6 +24,7 @@ _references = count(1)
 def lite_client(sandbox: RunningSandbox) -> Iterator[httpx.Client]:
     """A client whose every answer is held against the contract."""
     with httpx.Client(
+        verify=TLS,
         base_url=f"{sandbox.url}/liteapi/v3.0",
         headers={"X-API-Key": "sand_anything"},
         timeout=10,

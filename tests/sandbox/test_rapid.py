@@ -13,7 +13,7 @@ import pytest
 
 from sandbox.vendors.rapid_protocol import SHARED_SECRET
 from tests.contracts import rapid_spec, spec
-from tests.sandbox.conftest import RunningSandbox, eventually, serve
+from tests.sandbox.conftest import TLS, RunningSandbox, eventually, serve
 
 CHECKIN = datetime.now(UTC).date() + timedelta(days=60)
 EMAIL = "amelie@example.org"
@@ -29,6 +29,7 @@ def signed(secret: str = SHARED_SECRET, age_s: int = 0) -> str:
 def rapid_client(sandbox: RunningSandbox, **headers: str) -> httpx.Client:
     """A client of Rapid whose every answer is held against the contract."""
     return httpx.Client(
+        verify=TLS,
         base_url=f"{sandbox.url}/rapid",
         headers={
             "Authorization": signed(),

@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.serialization import load_der_public_key
 
 from sandbox.vendors import sendgrid
 from tests.contracts import notice_specs
-from tests.sandbox.conftest import DEADLINE_S, RunningSandbox, eventually, serve
+from tests.sandbox.conftest import DEADLINE_S, TLS, RunningSandbox, eventually, serve
 from tests.sandbox.receiver import Delivery, Receiver, receiving
 
 _ARGS = {"notification_id": "n1", "booking_id": "01JTEST"}
@@ -41,7 +41,7 @@ def _client(sandbox: RunningSandbox) -> Iterator[httpx.Client]:
     headers = {"Authorization": "Bearer SG.anything"}
     hooks = {"response": [_check]}
     with httpx.Client(
-        base_url=f"{sandbox.url}/sendgrid", headers=headers, timeout=DEADLINE_S, event_hooks=hooks
+        verify=TLS, base_url=f"{sandbox.url}/sendgrid", headers=headers, timeout=DEADLINE_S, event_hooks=hooks
     ) as http:
         yield http
 
@@ -213,7 +213,7 @@ def test_faults_are_worded_as_sendgrid_words_them(sandbox: RunningSandbox, api: 
 
 def test_a_trial_sends_nothing(sandbox: RunningSandbox, api: httpx.Client):
     trial = mail(mail_settings={"sandbox_mode": {"enable": True}})
-    with httpx.Client(headers=api.headers) as plain:  # the contract knows only the 202
+    with httpx.Client(verify=TLS, headers=api.headers) as plain:  # the contract knows only the 202
         assert plain.post(f"{sandbox.url}/sendgrid/v3/mail/send", json=trial).status_code == 200
     assert sandbox.effects() == []
 

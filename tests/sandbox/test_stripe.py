@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from tests.contracts import spec, stripe_spec
-from tests.sandbox.conftest import RunningSandbox, eventually, serve
+from tests.sandbox.conftest import TLS, RunningSandbox, eventually, serve
 
 BOOKING = {"metadata[booking]": "01JTESTTESTTESTTESTTESTTEST"}
 
@@ -22,6 +22,7 @@ def api(sandbox):
 
 def stripe_client(sandbox: RunningSandbox, **headers: str) -> httpx.Client:
     return httpx.Client(
+        verify=TLS,
         base_url=f"{sandbox.url}/stripe",
         headers={"Authorization": "Bearer sk_test_123", "Stripe-Version": "2026-05-27.dahlia", **headers},
         timeout=10,

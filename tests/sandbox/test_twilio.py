@@ -13,7 +13,7 @@ import httpx
 import pytest
 
 from tests.contracts import notice_specs
-from tests.sandbox.conftest import DEADLINE_S, RunningSandbox, eventually
+from tests.sandbox.conftest import DEADLINE_S, TLS, RunningSandbox, eventually
 from tests.sandbox.receiver import Receiver, receiving
 
 _ACCOUNT = "AC" + "0" * 31 + "1"
@@ -36,7 +36,7 @@ def _check(response: httpx.Response) -> None:
 def api(sandbox: RunningSandbox) -> Iterator[httpx.Client]:
     hooks = {"response": [_check]}
     with httpx.Client(
-        base_url=f"{sandbox.url}/twilio", auth=(_ACCOUNT, _TOKEN), timeout=DEADLINE_S, event_hooks=hooks
+        verify=TLS, base_url=f"{sandbox.url}/twilio", auth=(_ACCOUNT, _TOKEN), timeout=DEADLINE_S, event_hooks=hooks
     ) as http:
         yield http
 
