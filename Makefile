@@ -68,7 +68,7 @@ week: $(STAMP) ## live through a week of 200 flights with workers killed, and ch
 audit: $(STAMP) ## check our books against the vendors' books on a running stack
 	@$(BIN)/travelhub audit $(ARGS)
 
-# Existing pins stay unless ARGS=--upgrade. uv is used here only: it writes locks that hold for several Pythons and systems.
+# Existing pins stay unless ARGS=--upgrade. uv writes locks that hold for several Pythons and systems.
 UV_COMPILE := $(BIN)/uv pip compile pyproject.toml --quiet --universal --python-version 3.11 --fork-strategy fewest \
   --generate-hashes --no-config --no-header --no-emit-index-url --no-emit-find-links
 
@@ -84,7 +84,9 @@ clean: ## remove the environment, caches and builds; the data in .travelhub stay
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 	@echo 'Clean. The data of the local stack, if any, stay in .travelhub.'
 
-# Written last, so an interrupted installation is taken up again by the next make.
+PIP_INSTALL := $(BIN)/python -m pip --disable-pip-version-check --no-input install
+
+# uv installs in seconds what takes pip more than a minute. Written last, so an interrupted installation is taken up again by the next make.
 $(STAMP): requirements.lock pyproject.toml $(MOVED)
 	@if [ -n '$(MOVED)' ] || ! $(BIN)/python -c 'import pip, sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then \
 	  if ! "$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))'; then \
@@ -100,10 +102,13 @@ $(STAMP): requirements.lock pyproject.toml $(MOVED)
 	    exit 1; \
 	  }; \
 	fi
-	@echo 'Installing the locked packages. The first time this downloads them and takes a few minutes ...'
-	@$(BIN)/python -m pip --disable-pip-version-check --no-input install \
-	  --require-hashes --only-binary :all: --requirement requirements.lock
+	@echo 'Installing the locked packages. The first time this downloads them ...'
+	@awk '/^uv==/, !/\\$$/' requirements.lock > .venv/uv.txt
+	@$(PIP_INSTALL) --quiet --require-hashes --only-binary :all: --requirement .venv/uv.txt
+	@$(BIN)/uv pip install --python $(BIN)/python --require-hashes --only-binary :all: --requirement requirements.lock || { \
+	  echo 'uv could not install them. pip, which may be set up for this network, takes a few minutes ...'; \
+	  $(PIP_INSTALL) --require-hashes --only-binary :all: --requirement requirements.lock; }
 	@echo 'Installing TravelHub itself ...'
-	@$(BIN)/python -m pip --disable-pip-version-check --no-input install --quiet --no-deps --no-build-isolation --editable .
+	@$(PIP_INSTALL) --quiet --no-deps --no-build-isolation --editable .
 	@printf '%s\n' "$(CURDIR)" > $(STAMP)
 	@echo 'The environment is ready.'
