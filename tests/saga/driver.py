@@ -18,7 +18,7 @@ from schema.payments import (
     cancellation_workflow_id_for,
 )
 from schema.states import CONFIRMED_STATES, BookingState, PaymentState
-from store import cases, payments, quotes
+from store import bookings, cases, payments, quotes
 from tests.saga.harness import House, Trip
 from tests.saga.table import (
     AUTHORISE_ORDER,
@@ -128,10 +128,12 @@ class People:
         try:
             while not done.done():
                 await asyncio.wait([done], timeout=_POLL_S)
-                stored = await self._house.stored(self._trip.booking_id)
-                if stored.state == BookingState.AWAITING_PAYMENT and stored.waiting_for:
+                async with self._house.database.read() as connection:
+                    now = await bookings.progress(connection, self._trip.booking_id)
+                assert now is not None
+                if now.state == BookingState.AWAITING_PAYMENT and now.waiting_for:
                     await self._customer()
-                if stored.state == BookingState.NEEDS_OPERATOR or stored.state in CONFIRMED_STATES:
+                if now.state == BookingState.NEEDS_OPERATOR or now.state in CONFIRMED_STATES:
                     await self._operator()  # a case can also stand beside a settled booking
             done.result()
         finally:
