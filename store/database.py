@@ -33,6 +33,7 @@ class Database:
             pool_timeout=_WAIT_FOR_CONNECTION_S,
             pool_pre_ping=False,
             pool_recycle=1800,
+            use_native_hstore=False,  # nothing here is one, and to look for its type takes a statement on each new connection
             hide_parameters=True,  # personal data must not reach failure messages
             json_serializer=_to_json,
             json_deserializer=orjson.loads,
@@ -42,7 +43,6 @@ class Database:
                 "connect_timeout": 5,
             },
         )
-        self._reader = self._engine.execution_options(isolation_level="AUTOCOMMIT")
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[AsyncConnection]:
@@ -53,7 +53,9 @@ class Database:
     @asynccontextmanager
     async def read(self) -> AsyncIterator[AsyncConnection]:
         """For a single statement, which may be a write: no BEGIN and no COMMIT are sent."""
-        async with self._reader.connect() as connection:
+        async with self._engine.connect() as connection:
+            # Here and not on an engine of its own, which would lose the connection of a task that is cancelled at this moment.
+            await connection.execution_options(isolation_level="AUTOCOMMIT")
             yield connection
 
     async def ping(self) -> None:
