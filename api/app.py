@@ -95,7 +95,7 @@ def create_app(settings: Settings, vendors: Vendors | None = None) -> FastAPI:
             draining.set()
 
     app = FastAPI(
-        # Not by include_router, which builds every route once more, while the first request waits (S-8).
+        # Not by include_router, which builds every route once more, while the first request waits.
         routes=[route for router in _ROUTERS for route in router.routes],
         title="TravelHub",
         version=VERSION,
