@@ -16,7 +16,6 @@ from zlib import crc32
 import httpx
 import pytest
 from sqlalchemy import select
-from temporalio.worker import UnsandboxedWorkflowRunner
 
 from activities.sweeping import Sweeping, SweepInput
 from api.app import create_app
@@ -203,9 +202,7 @@ def differing(lives: list[Life], ends: list[dict[str, Any]]) -> list[Order]:
 
 
 @pytest.mark.parametrize("provider", EVENTS)
-async def test_every_order_of_a_payments_webhooks_ends_the_same(provider: str, house: House, monkeypatch) -> None:
-    # What the sandbox guards against is tested elsewhere; here it would be most of the time.
-    monkeypatch.setattr("tests.saga.harness.workflow_runner", lambda _: UnsandboxedWorkflowRunner())
+async def test_every_order_of_a_payments_webhooks_ends_the_same(provider: str, house: House) -> None:
     places = asyncio.Semaphore(AT_ONCE)
     async with _api(house) as http, house.worker(sandboxed=False):
         lives = [
