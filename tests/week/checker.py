@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from schema.notifications import SAFETY, Channel, NotificationKind
+from schema.notifications import MAKES_POINTLESS, SAFETY, Channel, NotificationKind
 
 _UNDER_WAY_FOR_AT_MOST = timedelta(seconds=30)
 """One call to a vendor: a worker that was killed later than this after it began had nothing to do with it."""
@@ -70,13 +70,15 @@ class Week:
     """Of each traveller, where they want to be told."""
     paid: Sequence[Paid]
     lost: dict[str, Lost] = field(default_factory=dict[str, Lost])
+    superseded: Collection[str] = ()
+    """By our books, notifications that had to wait for their vendor until a newer one left nothing to tell of."""
     killed_at: Collection[datetime] = ()
 
 
 def violations(week: Week) -> list[str]:
     """In words; none: everybody was told exactly once of each change by each channel, of nothing that was not durable, and has a
     flight. Where a worker died during a call whose end its vendor cannot be asked for, a safety notice may be there twice, and any
-    other may be missing."""
+    other may be missing. What had to wait may be missing if they were told by the same channel of what came of it since."""
     return [*_told_once(week), *_never_early(week), *_all_that_was_said(week), *_lost_for_a_reason(week), *_flies(week)]
 
 
@@ -91,8 +93,19 @@ def _told_once(week: Week) -> Iterator[str]:
         times, lost = counted[one.notification_id], week.lost.get(one.notification_id)
         least = 1 if lost is None or lost.told else 0
         most = 2 if lost is not None and one.kind in SAFETY else 1
+        if one.notification_id in week.superseded and _replaced(week, one):
+            least = most = 0
         if not least <= times <= most:
             yield f"{one.traveller} was told {times} times of {one.kind} by {one.channel} ({one.notification_id})"
+
+
+def _replaced(week: Week, older: Announced) -> bool:
+    """By a newer state that leaves nothing to tell of it, and that must itself be told by the same channel."""
+    return any(
+        older.kind in MAKES_POINTLESS.get(one.kind, ()) and one.durable_at > older.durable_at
+        for one in week.announced
+        if (one.traveller, one.channel) == (older.traveller, older.channel)
+    )
 
 
 def _never_early(week: Week) -> Iterator[str]:
@@ -115,9 +128,11 @@ def _all_that_was_said(week: Week) -> Iterator[str]:
         if message.notification_id is not None:
             first[message.notification_id] = min(message.at, first.get(message.notification_id, message.at))
     for one in week.announced:
-        known = one.notification_id in first or one.notification_id in week.lost
+        known = (
+            one.notification_id in first or one.notification_id in week.lost or one.notification_id in week.superseded
+        )
         if one.flight_key is not None and known:
-            # One that was lost has the place that it would have had.
+            # One that was lost or superseded has the place that it would have had.
             at = first.get(one.notification_id, one.durable_at)
             heard[one.traveller, one.flight_key, one.channel].append((at, one.notification_id, one.kind))
     for (traveller, flight_key), kinds in week.said.items():

@@ -93,6 +93,7 @@ async def judged(run: "Run") -> tuple[Week, AuditReport]:
         addresses={person.name: person.addresses for person in people},
         paid=await _paid(house, people, evidence),
         lost=await _lost(house),
+        superseded=await _superseded(house),
         killed_at=run.killed_at,
     )
     return week, check(evidence)
@@ -122,6 +123,12 @@ async def _lost(house: House) -> dict[str, Lost]:
         if began_at:
             found[row.id] = Lost(began_at, told=row.state in _KNOWN_TO_BE_TOLD)
     return found
+
+
+async def _superseded(house: House) -> set[str]:
+    query = select(notifications.c.id).where(notifications.c.state == "skipped", notifications.c.reason == "superseded")
+    async with house.database.read() as connection:
+        return set(await connection.scalars(query))
 
 
 async def _paid(house: House, people: Collection["Person"], evidence: Evidence) -> list[Paid]:

@@ -55,6 +55,7 @@ def test_a_week_in_which_all_went_well() -> None:
 
 _SECOND = Announced("ntf_again", "ann", _FLIGHT, "flight_cancelled", "email", _at(25))
 _KILLED = {"killed_at": [_at(22)]}
+_SKIPPED = {"superseded": {"ntf_late"}}
 _PLANTED = {
     "doubled": _with(_right(), _message("ntf_late", 12, "mail_9")),
     "doubled, though it is safety": _with(_right(), _message("ntf_gone", 22, "mail_9")),
@@ -83,6 +84,8 @@ _PLANTED = {
     "missing, though known to be told": replace(
         _without(_right(), "ntf_late"), lost={"ntf_late": Lost([_at(21)], told=True)}, **_KILLED
     ),
+    "superseded, and told all the same": replace(_right(), **_SKIPPED),
+    "superseded by what does not replace it": replace(_without(_right(), "ntf_gone"), superseded={"ntf_gone"}),
     "paid, and no flight": replace(_right(), paid=[Paid("ann", 10_000, 0, 0), _right().paid[1]]),
     "two flights": replace(_right(), paid=[Paid("ann", 20_000, 20_000, 2), _right().paid[1]]),
     "no flight and nothing paid": replace(_right(), paid=[Paid("ann", 0, 0, 0), _right().paid[1]]),
@@ -103,3 +106,7 @@ def test_what_no_vendor_can_be_asked_for_is_allowed_and_no_more() -> None:
     assert violations(_with(doubt, _message("ntf_gone", 23, "mail_9"))) == []
     assert violations(_without(doubt, "ntf_late")) == []
     assert violations(_without(doubt, "ntf_gone")) != []
+
+
+def test_what_had_to_wait_may_be_superseded() -> None:
+    assert violations(replace(_without(_right(), "ntf_late"), superseded={"ntf_late"})) == []
