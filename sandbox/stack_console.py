@@ -25,7 +25,8 @@ from sandbox.supervisor import Say, StackError
 _POLL_S: Final = 0.1
 _PROGRESS_EVERY_S: Final = 2.0
 _DOWN_TIMEOUT_S: Final = 90
-_WIDTH_WITHOUT_TERMINAL: Final = 160
+_WIDTH_WITHOUT_TERMINAL: Final = 1000
+"""No path is folded, and a table takes only what it needs."""
 
 
 def say_on(console: Console, *, with_time: bool) -> Say:

@@ -101,8 +101,8 @@ def test_where_nothing_runs_down_and_status_say_so(tmp_path):
 
 @pytest.fixture
 def detached(tmp_path):
-    """A stack of servers and vendors in the background."""
-    data = tmp_path / "data"
+    """A stack of servers and vendors in the background, in a folder whose name alone would fill a terminal."""
+    data = tmp_path / ("a-long-name" * 10) / "data"
     done = _travelhub("up", "--detach", "--workers", "0", "--no-api", "--data", str(data))
     try:
         assert done.returncode == 0, done.stdout + done.stderr
