@@ -4,6 +4,8 @@ BIN := .venv/bin
 STAMP := .venv/installed
 # Extra arguments for the command behind a target: make test ARGS="-k refund", make demo ARGS=--json
 ARGS ?=
+# Where this is set, every process of the stack would compile all of our code each time it starts.
+export PYTHONDONTWRITEBYTECODE :=
 # Test files side by side: most tests wait for a timer or for another process, not for a processor.
 TEST_JOBS ?= 2
 
@@ -86,7 +88,7 @@ clean: ## remove the environment, caches and builds; the data in .travelhub stay
 
 PIP_INSTALL := $(BIN)/python -m pip --disable-pip-version-check --no-input install
 
-# uv is many times faster than pip, which installs it first. Written last, so an interrupted installation is taken up again by the next make.
+# uv is many times faster than pip, which installs it first; unlike pip it compiles nothing unless told to. Written last, so an interrupted installation is taken up again by the next make.
 $(STAMP): requirements.lock pyproject.toml $(MOVED)
 	@if [ -n '$(MOVED)' ] || ! $(BIN)/python -c 'import pip, sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then \
 	  if ! "$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))'; then \
@@ -105,7 +107,7 @@ $(STAMP): requirements.lock pyproject.toml $(MOVED)
 	@echo 'Installing the locked packages. The first time this downloads them ...'
 	@awk '/^uv==/, !/\\$$/' requirements.lock > .venv/uv.txt
 	@$(PIP_INSTALL) --quiet --require-hashes --only-binary :all: --requirement .venv/uv.txt
-	@$(BIN)/uv pip install --system-certs --python $(BIN)/python --require-hashes --only-binary :all: --requirement requirements.lock || { \
+	@$(BIN)/uv pip install --system-certs --compile-bytecode --python $(BIN)/python --require-hashes --only-binary :all: --requirement requirements.lock || { \
 	  echo 'uv could not install them. pip, which may be set up for this network, takes a few minutes ...'; \
 	  $(PIP_INSTALL) --require-hashes --only-binary :all: --requirement requirements.lock; }
 	@echo 'Installing TravelHub itself ...'
