@@ -10,7 +10,7 @@ from structlog.stdlib import get_logger
 from search.ages import Ages
 from search.copies import Copies
 from store.search_cache import DROPPED_CHANNEL
-from store.valkey import Valkey
+from store.valkey import Valkey, cancellation_kept
 
 _log = get_logger(__name__)
 _ASK_AFTER_S: Final = 1.0
@@ -23,7 +23,8 @@ async def listen(valkey: Valkey, copies: Copies, ages: Ages) -> None:
     while True:
         try:
             async with valkey.client.pubsub() as line:
-                await line.subscribe(DROPPED_CHANNEL)
+                with cancellation_kept():
+                    await line.subscribe(DROPPED_CHANNEL)
                 await _hear(line, copies, ages)
         except (RedisError, OSError) as error:
             _log.warning("search_news_interrupted", error=type(error).__name__)
@@ -39,7 +40,8 @@ async def _hear(line: PubSub, copies: Copies, ages: Ages) -> None:
         if message is None:
             if asked:
                 raise ConnectionError("Valkey does not answer on the line for news")
-            await line.ping()
+            with cancellation_kept():
+                await line.ping()
             asked = True
             continue
         asked = False

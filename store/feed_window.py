@@ -11,7 +11,7 @@ from structlog.stdlib import get_logger
 
 from schema.feed import FeedMessage
 from store.feed import ToldTo
-from store.valkey import Valkey
+from store.valkey import Valkey, cancellation_kept
 
 _log = get_logger(__name__)
 KEPT_S: Final = 300
@@ -67,7 +67,8 @@ class FeedWindow:
         """What is told from now on; None: the line is up, and what was told before has not been heard. Raises RedisError or OSError
         when the line is lost."""
         async with self._valkey.client.pubsub() as line:
-            await line.subscribe(_CHANNEL)
+            with cancellation_kept():
+                await line.subscribe(_CHANNEL)
             async with aclosing(_heard(line)) as heard:
                 async for kind, data in heard:
                     if kind == "subscribe":
@@ -89,7 +90,8 @@ async def _heard(line: PubSub) -> AsyncGenerator[tuple[object, bytes]]:
         elif asked:
             raise ConnectionError("Valkey does not answer on the line of the live feed")
         else:
-            await line.ping()
+            with cancellation_kept():
+                await line.ping()
             asked = True
 
 

@@ -131,8 +131,7 @@ async def asking(valkey: Valkey, cache_key: str) -> AsyncIterator[bool]:
 
 
 async def _renew(valkey: Valkey, lock: Lock, over: asyncio.Event) -> None:
-    """Until it is over, and not only until it is cancelled: on a busy machine redis-py 8.1 loses a cancellation now and then, and
-    a released lock that is renewed for ever passes for a Valkey that is away."""
+    """Until it is over; never a lock that has been released."""
     while not over.is_set():
         await asyncio.sleep(LOCK_S / 4)
         if not over.is_set():

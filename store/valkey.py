@@ -1,6 +1,8 @@
 """The door to Valkey: only what may be lost. Every failure is a miss, never an error of the caller's."""
 
-from collections.abc import Awaitable, Callable
+import asyncio
+from collections.abc import Awaitable, Callable, Generator
+from contextlib import contextmanager
 from time import monotonic
 from typing import NamedTuple, TypeVar
 
@@ -34,6 +36,28 @@ class Compared(NamedTuple):
 Result = TypeVar("Result")
 
 
+@contextmanager
+def cancellation_kept() -> Generator[None]:
+    """Around commands: a cancellation that comes meanwhile is raised, by the end of the block at the latest.
+
+    On Python 3.11 `asyncio.wait_for`, in which redis-py sends, may return normally in place of it (CPython issue 86296); a task that
+    is cancelled once and waited for would then go on for ever."""
+    task = asyncio.current_task()
+    before = 0 if task is None else task.cancelling()
+
+    def is_lost() -> bool:
+        return task is not None and task.cancelling() > before
+
+    try:
+        yield
+    except Exception as error:
+        if is_lost():
+            raise asyncio.CancelledError from error
+        raise
+    if is_lost():
+        raise asyncio.CancelledError
+
+
 class Valkey:
     """A pool of connections to a Redis-protocol server."""
 
@@ -57,7 +81,8 @@ class Valkey:
         if self.away:
             return None
         try:
-            return await command(self._redis)
+            with cancellation_kept():
+                return await command(self._redis)
         except (RedisError, OSError) as error:
             self._away_until = monotonic() + _LEFT_ALONE_S
             _log.warning("valkey_away", operation=operation, error=type(error).__name__)
@@ -82,7 +107,8 @@ class Valkey:
 
     async def ping(self) -> None:
         """Raises RedisError or OSError when Valkey is away: for readiness only."""
-        await self._redis.ping()
+        with cancellation_kept():
+            await self._redis.ping()
 
     async def aclose(self) -> None:
         await self._redis.aclose()
