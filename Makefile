@@ -49,7 +49,7 @@ imports: $(STAMP) ## check that every room imports only from floors below it
 
 check: lint types imports test ## lint, types, imports and test
 
-bench: $(STAMP) ## measure bookings per second and latency against a no-op saga
+bench: $(STAMP) ## measure bookings against a no-op saga, what payment costs, and the reconciliation
 	@$(BIN)/python -m bench $(ARGS) || { echo 'The benchmark failed: see above.'; exit 1; }
 
 bench-monitors: $(STAMP) ## measure what watching flights costs as bookings grow
@@ -88,7 +88,8 @@ clean: ## remove the environment, caches and builds; the data in .travelhub stay
 
 PIP_INSTALL := $(BIN)/python -m pip --disable-pip-version-check --no-input install
 
-# uv is many times faster than pip, which installs it first; unlike pip it compiles nothing unless told to. Written last, so an interrupted installation is taken up again by the next make.
+# uv is many times faster than pip, which installs it first; unlike pip it compiles nothing unless told to. The stamp is written last, so
+# an interrupted installation is taken up again by the next make.
 $(STAMP): requirements.lock pyproject.toml $(MOVED)
 	@if [ -n '$(MOVED)' ] || ! $(BIN)/python -c 'import pip, sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then \
 	  if ! "$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))'; then \

@@ -1,4 +1,4 @@
-"""`python -m bench`: measures the saga against its floor; ends with one line of JSON."""
+"""`python -m bench`: measures the saga against its floor, what payment costs, and the reconciliation; ends with one line of JSON."""
 
 import argparse
 import json
@@ -6,7 +6,7 @@ import os
 import sys
 import time
 from asyncio import Runner
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import uvloop
@@ -16,6 +16,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from bench.figures import as_json
 from bench.house import running_house
 from bench.load import BenchFailed
+from bench.reconciliation.__main__ import measure as measure_reconciliation
+from bench.reconciliation.__main__ import tell as tell_of_reconciliation
 from bench.report import show
 from bench.rounds import FULL, QUICK, Bench, Measured, Sizes
 from bench.telling import telling
@@ -70,20 +72,28 @@ def main(arguments: Sequence[str] | None = None) -> int:
     chosen = parser.parse_args(arguments)
     # Wide enough for the tables also where no terminal says how wide it is.
     console = Console(width=max(_WIDTH, Console().width))
-    measured: Measured | None = None
+    figures: dict[str, object] | None = None
     try:
         with Runner(loop_factory=uvloop.new_event_loop) as runner:
             measured = runner.run(measure(QUICK if chosen.quick else FULL, console, sandboxed=chosen.sandboxed))
+            show(console, measured)
+            console.print("\nNow the reconciliation, on a stack of its own.", highlight=False)
+            reconciled = runner.run(measure_reconciliation(chosen.quick, _saying(console)))
+            figures = {**as_json(measured), "reconciliation": tell_of_reconciliation(console, reconciled)}
     except* (BenchFailed, StackError) as failures:
         console.print(f"The benchmark failed: {_first(failures)}", style="red", highlight=False)
-    if measured is None:
+    if figures is None:
         return 1
-    show(console, measured)
-    line = json.dumps(as_json(measured))
+    line = json.dumps(figures)
     if chosen.json is not None:
         chosen.json.write_text(f"{line}\n")
     print(line)
     return 0
+
+
+def _saying(console: Console) -> Callable[[str], None]:
+    began = time.monotonic()
+    return lambda text: console.print(f"{time.monotonic() - began:5.0f} s  {text}", highlight=False)
 
 
 def _first(failures: ExceptionGroup[BenchFailed | StackError]) -> Exception:
