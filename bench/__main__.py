@@ -4,15 +4,15 @@ import argparse
 import json
 import os
 import sys
-import time
 from asyncio import Runner
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import uvloop
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from bench.command import saying
 from bench.figures import as_json
 from bench.house import running_house
 from bench.load import BenchFailed
@@ -34,8 +34,7 @@ class Progressing:
         self._progress = Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
         self._searches = self._progress.add_task("searches", total=sizes.searches())
         self._runs = self._progress.add_task("runs", total=sizes.runs())
-        self._console = console
-        self._began = time.monotonic()
+        self._say = saying(console)
 
     def __enter__(self) -> "Progressing":
         self._progress.start()
@@ -45,7 +44,7 @@ class Progressing:
         self._progress.stop()
 
     def say(self, text: str) -> None:
-        self._console.print(f"{time.monotonic() - self._began:5.0f} s  {text}", highlight=False)
+        self._say(text)
 
     def prepared(self) -> None:
         self._progress.advance(self._searches)
@@ -66,7 +65,7 @@ async def measure(sizes: Sizes, console: Console, *, sandboxed: bool) -> Measure
 def main(arguments: Sequence[str] | None = None) -> int:
     """0 when everything was measured, targets met or not; 1 when a booking went wrong or the stack did not start."""
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="a smoke test of under a minute; its figures mean little")
+    parser.add_argument("--quick", action="store_true", help="a smoke test; its figures mean little")
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write the last line into this file")
     parser.add_argument("--sandboxed", action="store_true", help="workflow code of both sides in Temporal's sandbox")
     chosen = parser.parse_args(arguments)
@@ -78,7 +77,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             measured = runner.run(measure(QUICK if chosen.quick else FULL, console, sandboxed=chosen.sandboxed))
             show(console, measured)
             console.print("\nNow the reconciliation, on a stack of its own.", highlight=False)
-            reconciled = runner.run(measure_reconciliation(chosen.quick, _saying(console)))
+            reconciled = runner.run(measure_reconciliation(chosen.quick, saying(console)))
             figures = {**as_json(measured), "reconciliation": tell_of_reconciliation(console, reconciled)}
     except* (BenchFailed, StackError) as failures:
         console.print(f"The benchmark failed: {_first(failures)}", style="red", highlight=False)
@@ -89,11 +88,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         chosen.json.write_text(f"{line}\n")
     print(line)
     return 0
-
-
-def _saying(console: Console) -> Callable[[str], None]:
-    began = time.monotonic()
-    return lambda text: console.print(f"{time.monotonic() - began:5.0f} s  {text}", highlight=False)
 
 
 def _first(failures: ExceptionGroup[BenchFailed | StackError]) -> Exception:

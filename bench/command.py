@@ -20,6 +20,12 @@ Say = Callable[[str], None]
 _WIDTH: Final = 120
 
 
+def saying(console: Console) -> Say:
+    """Prints lines with the time since now."""
+    began = time.monotonic()
+    return lambda text: console.print(f"{time.monotonic() - began:5.0f} s  {text}", highlight=False)
+
+
 def run_bench(
     program: str,
     description: str | None,
@@ -34,10 +40,7 @@ def run_bench(
     chosen = parser.parse_args(arguments)
     # Wide enough for the tables also where no terminal says how wide it is.
     console = Console(width=max(_WIDTH, Console().width))
-    began = time.monotonic()
-
-    def say(text: str) -> None:
-        console.print(f"{time.monotonic() - began:5.0f} s  {text}", highlight=False)
+    say = saying(console)
 
     async def all_of_it() -> Measured:
         say("starting the stack")

@@ -2,7 +2,6 @@
 
 import argparse
 import json
-import time
 from asyncio import Runner
 from collections.abc import Sequence
 
@@ -10,6 +9,7 @@ import uvloop
 from rich.console import Console
 from rich.table import Table
 
+from bench.command import saying
 from bench.monitors.simulation import FULL, QUICK, Measured, MonitorsBroken, Sizes, running_bench
 from sandbox.supervisor import StackError
 
@@ -18,11 +18,7 @@ _WIDTH = 120
 
 async def measure(sizes: Sizes, console: Console) -> Measured:
     """Starts everything, measures, stops everything."""
-    began = time.monotonic()
-
-    def say(text: str) -> None:
-        console.print(f"{time.monotonic() - began:5.0f} s  {text}", highlight=False)
-
+    say = saying(console)
     say("starting the stack")
     async with running_bench(sizes, say) as bench:
         return await bench.measure()
