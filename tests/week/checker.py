@@ -71,7 +71,7 @@ class Week:
     paid: Sequence[Paid]
     lost: dict[str, Lost] = field(default_factory=dict[str, Lost])
     superseded: Collection[str] = ()
-    """By our books, notifications that had to wait for their vendor until a newer one left nothing to tell of."""
+    """By our books, notifications that their vendor did not take at first, until a newer one left nothing to tell of."""
     killed_at: Collection[datetime] = ()
 
 
@@ -105,6 +105,7 @@ def _replaced(week: Week, older: Announced) -> bool:
         older.kind in MAKES_POINTLESS.get(one.kind, ()) and one.durable_at > older.durable_at
         for one in week.announced
         if (one.traveller, one.channel) == (older.traveller, older.channel)
+        and (one.flight_key == older.flight_key or None in (one.flight_key, older.flight_key))
     )
 
 

@@ -126,9 +126,13 @@ async def _lost(house: House) -> dict[str, Lost]:
 
 
 async def _superseded(house: House) -> set[str]:
-    query = select(notifications.c.id).where(notifications.c.state == "skipped", notifications.c.reason == "superseded")
+    """Only what was tried, without effect for certain: nothing is to be skipped that has not waited."""
+    query = select(notifications.c.id, notifications.c.attempts).where(
+        notifications.c.state == "skipped", notifications.c.reason == "superseded"
+    )
     async with house.database.read() as connection:
-        return set(await connection.scalars(query))
+        rows = (await connection.execute(query)).all()
+    return {row.id for row in rows if row.attempts and all(one.get("ended") == "unavailable" for one in row.attempts)}
 
 
 async def _paid(house: House, people: Collection["Person"], evidence: Evidence) -> list[Paid]:

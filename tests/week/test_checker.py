@@ -5,10 +5,13 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from schema.notifications import NotificationKind
 from tests.week.checker import Announced, Lost, Paid, Taken, Week, violations
 
 _T0 = datetime(2026, 11, 28, tzinfo=UTC)
 _FLIGHT = "BA123-2026-12-01-LHR"
+_OTHER = "BA124-2026-12-05-LIS"
+_LATE: tuple[NotificationKind, ...] = ("flight_delayed", "schedule_changed")
 
 
 def _at(seconds: float) -> datetime:
@@ -23,7 +26,7 @@ def _right() -> Week:
     """Ann's flight is late and then cancelled; Bob's flies as planned."""
     return Week(
         said={
-            ("ann", _FLIGHT): [("flight_delayed", "schedule_changed"), ("flight_cancelled",)],
+            ("ann", _FLIGHT): [_LATE, ("flight_cancelled",)],
             ("bob", _FLIGHT): [],
         },
         announced=[
@@ -86,6 +89,12 @@ _PLANTED = {
     ),
     "superseded, and told all the same": replace(_right(), **_SKIPPED),
     "superseded by what does not replace it": replace(_without(_right(), "ntf_gone"), superseded={"ntf_gone"}),
+    "superseded by news of another flight": replace(
+        _without(_right(), "ntf_late"),
+        announced=[_right().announced[0], replace(_right().announced[1], flight_key=_OTHER), *_right().announced[2:]],
+        said={**_right().said, ("ann", _FLIGHT): [_LATE], ("ann", _OTHER): [("flight_cancelled",)]},
+        **_SKIPPED,
+    ),
     "paid, and no flight": replace(_right(), paid=[Paid("ann", 10_000, 0, 0), _right().paid[1]]),
     "two flights": replace(_right(), paid=[Paid("ann", 20_000, 20_000, 2), _right().paid[1]]),
     "no flight and nothing paid": replace(_right(), paid=[Paid("ann", 0, 0, 0), _right().paid[1]]),
